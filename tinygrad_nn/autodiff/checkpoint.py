@@ -1,0 +1,133 @@
+"""Trading time for memory: a part of a computation that keeps nothing and is run again in the reverse pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any
+
+from ..graph import Node, mode, modes, next_order, reachable
+from ..op import Op
+from ..tensor import Tensor, tensor_of
+from .reverse import label, reverse, tensor_at
+from .tree import flatten, map_leaves, unflatten
+
+
+def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
+    """The function `f`, which keeps no intermediate value for the reverse pass but is run again there.
+
+    The gradient is that of `f`, also for what it reads from outside, such as parameters of a module. Random numbers
+    from the default generator are the same in both runs.
+
+    Parameters
+    ----------
+    f : callable
+        Takes anything, returns a Tensor or a nest of them. It must do the same when it is run again.
+
+    Raises
+    ------
+    RuntimeError
+        In the reverse pass, if something that `f` reads from outside was bound to another value in between.
+
+    Examples
+    --------
+    >>> import tinygrad_nn as tg
+    >>> x = tg.tensor(3.0, requires_grad=True)
+    >>> tg.checkpoint(lambda x: tg.exp(x * x) / tg.exp(x))(x).backward()
+    >>> round(x.grad.item(), 6) == round(5 * tg.exp(6.0).item(), 6)
+    True
+
+    Source: T. Chen et al., "Training deep nets with sublinear memory cost", 2016.
+    """
+
+    @wraps(f, updated=())
+    def recomputed(*args: Any, **kwargs: Any) -> Any:
+        if not modes.recording:
+            return f(*args, **kwargs)
+        return _Segment(f, args, kwargs).record()
+
+    return recomputed
+
+
+class _Segment:
+    """One call of a checkpointed function."""
+
+    def __init__(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.f = f
+        # The Tensors as they are now: a later `x += 1` binds the caller's to something else.
+        self.args, self.kwargs = map_leaves(_snapshot, (args, kwargs))
+
+    def record(self) -> Any:
+        """Run the function, let its graph go, and record one node in its place."""
+        from ..random import get_state
+
+        self.random_state = get_state()
+        outs, structure, made, self.outside = self._run(self.args, self.kwargs)
+        if not made:
+            return unflatten(structure, outs)
+        values = tuple(outs[i]._value for i in made)
+        # Registered nowhere: it stands for this call alone.
+        stand_in = Op(_definition, name=f"checkpoint({getattr(self.f, '__name__', 'f')})")
+        stand_in.kernel = lambda *_: values if len(values) > 1 else values[0]
+        stand_in.derivatives(jointly=self._pull, reads=())
+        results = stand_in(*(tensor_of(node) for node in self.outside))
+        for i, result in zip(made, results if len(values) > 1 else (results,), strict=True):
+            outs[i] = result
+        return unflatten(structure, outs)
+
+    def _run(self, args: Any, kwargs: Any) -> tuple[list[Any], Any, list[int], list[Node]]:
+        """Results, their structure, which of them have a gradient, and the nodes outside that they depend on."""
+        start = next_order()
+        outs, structure = flatten(self.f(*args, **kwargs))
+        made = [
+            i for i, out in enumerate(outs)
+            if isinstance(out, Tensor) and out._node is not None and out._node.order > start
+        ]
+        return outs, structure, made, _boundary((outs[i]._node for i in made), start)
+
+    def _pull(self, needed: tuple[bool, ...], g: Any, out: Any, *_: Any) -> list[Any]:
+        """Run the function again, recorded, and carry the gradients through."""
+        from ..random import get_state, set_state
+
+        now = get_state()
+        set_state(self.random_state)
+        try:
+            with mode("recording", True):
+                outs, _structure, made, outside = self._run(self.args, self.kwargs)
+        finally:
+            set_state(now)
+        if outside != self.outside:
+            changed = next((node for node in self.outside if node not in outside), None)
+            raise RuntimeError(
+                f"checkpoint: {getattr(self.f, '__name__', 'f')} reads other Tensors than it did at first"
+                + (f" (not {label(changed)} any more)" if changed is not None else "")
+                + "; do not update what it reads between the call and backward()"
+            )
+        gradients = g if isinstance(g, tuple) else (g,)
+        targets = [node for node, wanted in zip(self.outside, needed, strict=True) if wanted]
+        seeds: dict[Node, Any] = {}
+        for i, gradient in zip(made, gradients, strict=True):
+            node = outs[i]._node
+            seeds[node] = seeds[node] + gradient if node in seeds else gradient
+        record = any(isinstance(gradient, Tensor) for gradient in gradients)
+        found = reverse(seeds, targets=targets, record=record)
+        return [found.get(node) for node in self.outside]
+
+
+def _definition(*inputs: Any) -> Any:
+    """A function that is run again in the reverse pass."""
+
+
+def _snapshot(x: Any) -> Any:
+    if not isinstance(x, Tensor) or x._node is None:
+        return x
+    return tensor_at(x._node, x._value)
+
+
+def _boundary(roots: Iterable[Node], start: int) -> list[Node]:
+    """The nodes older than `start` that are inputs of newer ones, oldest first."""
+    nodes, _ = reachable(roots, start)
+    found = {source for node in nodes for source in node.inputs if type(source) is Node and source.order < start}
+    return sorted(found, key=lambda node: node.order)
+
+

@@ -1,0 +1,463 @@
+"""Functions of functions: gradients, products with Jacobians, Jacobians and Hessians.
+
+All record one ordinary run of the function and then read that graph. They nest to any order, because a pass is itself
+recorded wherever the graph leads to something outside that may still be differentiated.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ..graph import Node, mode, modes, next_order, reachable
+from ..dispatch import leaf, ndarray, plain_tensor
+from ..op import op
+from ..tensor import Tensor, as_array
+from .forward import push_forward
+from .reverse import reverse, unshared
+from .tree import flatten, map_leaves, unflatten
+
+Function: TypeAlias = Callable[..., Any]
+
+
+@op(linear="jointly", analytic=True, formula="{x}")
+def alias(x):
+    """The input itself, as a node of its own that a transform can differentiate with respect to."""
+    return x
+
+
+alias.derivatives(lambda g, out, x: g, formulas=["1"])
+
+
+class _Inputs:
+    """The differentiable inputs of one call: stand-ins for the user's arrays and Tensors, and how to answer in kind."""
+
+    def __init__(self, trees: Sequence[Any], caller: str) -> None:
+        self.start = next_order()
+        self.given, self.structure = flatten(tuple(trees))
+        self.tensors = [_stand_in(x, caller) for x in self.given]
+        self.nodes: list[Node] = [t._node for t in self.tensors if t._node is not None]
+        self.give_tensors = any(isinstance(x, Tensor) for x in self.given)
+
+    def trees(self) -> tuple[Any, ...]:
+        """The stand-ins, nested as the user's inputs were."""
+        return unflatten(self.structure, list(self.tensors))  # type: ignore[no-any-return]
+
+    def answer(self, x: Any, shared: set[int]) -> Any:
+        """A result in the kind of the inputs: an array, a Tensor for Tensors, or one still connected to the outside."""
+        if isinstance(x, Tensor):
+            if x._node is not None and (x._node.order < self.start or reachable([x._node], self.start)[1]):
+                return x
+            x = x._value.copy()
+        x = unshared(x, shared)
+        return plain_tensor(x) if self.give_tensors else x
+
+    def gradients(self, found: dict[Node, Any]) -> Any:
+        """The gradients that a pass found, nested as the inputs were; zero where the result does not depend on one."""
+        shared: set[int] = set()
+        leaves = []
+        for tensor, node in zip(self.tensors, self.nodes, strict=True):
+            gradient = found.get(node)
+            if gradient is None:
+                gradient = np.zeros(tensor.shape, tensor.dtype)[()]
+            # A pass that was recorded gave Tensors: something outside took part.
+            leaves.append(gradient if isinstance(gradient, Tensor) else self.answer(gradient, shared))
+        return unflatten(self.structure, leaves)
+
+
+def _stand_in(x: Any, caller: str) -> Tensor:
+    """A Tensor to differentiate with respect to, in the place of an input."""
+    if isinstance(x, bool) or not isinstance(x, int | float | Tensor | ndarray | np.generic):
+        raise TypeError(f"{caller}: cannot differentiate with respect to {x!r}; give a number, an array or a Tensor")
+    if type(x) is int:
+        x = float(x)
+    value = x._value if isinstance(x, Tensor) else as_array(x, copy=True)
+    if value.dtype.kind != "f":
+        raise TypeError(
+            f"{caller}: cannot differentiate with respect to an input of dtype {value.dtype}; "
+            "convert it to floating point first: x.astype(float)"
+        )
+    if isinstance(x, Tensor) and x._node is not None and modes.recording:
+        made: Tensor = alias(x)
+        return made
+    tensor = plain_tensor(value.copy() if type(value) is ndarray and value.base is not None else value)
+    tensor._node = leaf(tensor)
+    if isinstance(x, Tensor) and x.name is not None:
+        tensor.name = x.name
+    return tensor
+
+
+def _run(f: Function, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    """Run the user's function with recording on, whatever mode the transform was called in."""
+    if modes.recording:
+        return f(*args, **kwargs)
+    with mode("recording", True):
+        return f(*args, **kwargs)
+
+
+def _scalar(out: Any, f: Function, caller: str) -> Tensor:
+    if not isinstance(out, Tensor):
+        raise TypeError(
+            f"{caller}: {_name(f)} returned {type(out).__name__}, not a Tensor, so nothing was recorded; "
+            "compute its result from its inputs with Tensor operations, without float(), item() or numpy()"
+        )
+    if out.shape != ():
+        raise ValueError(
+            f"{caller}: {_name(f)} returned shape {out.shape}, and only a scalar has a gradient; reduce it with .sum() "
+            "or .mean(), or use tg.jacobian or tg.elementwise_grad"
+        )
+    if out.dtype.kind != "f":
+        raise TypeError(f"{caller}: {_name(f)} returned dtype {out.dtype}; gradients are of real floating-point results")
+    return out
+
+
+def _name(f: Function) -> str:
+    return getattr(f, "__name__", type(f).__name__)
+
+
+def _picked(argnums: int | Sequence[int], args: Sequence[Any], caller: str) -> tuple[int, ...]:
+    picks = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    for pick in picks:
+        if not -len(args) <= pick < len(args):
+            raise ValueError(f"{caller}: argnums names argument {pick}, but {len(args)} were given by position")
+    return tuple(pick % len(args) for pick in picks)
+
+
+def _differentiate(
+    f: Function, argnums: int | Sequence[int], args: Sequence[Any], kwargs: dict[str, Any], caller: str
+) -> tuple[Any, Any]:
+    """Value and gradient of a scalar function at a point."""
+    picks = _picked(argnums, args, caller)
+    inputs = _Inputs([args[i] for i in picks], caller)
+    full = list(args)
+    for i, tree in zip(picks, inputs.trees(), strict=True):
+        full[i] = tree
+    out = _scalar(_run(f, full, kwargs), f, caller)
+    found = {}
+    if out._node is not None:
+        found = reverse({out._node: out.dtype.type(1)}, targets=inputs.nodes, since=inputs.start)
+    gradients = inputs.gradients(found)
+    connected = any(isinstance(gradient, Tensor) for gradient in found.values())
+    value = out if connected else inputs.answer(out, set())
+    return value, gradients[0] if isinstance(argnums, int) else gradients
+
+
+def value_and_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
+    """A function that gives the value of `f` and its gradient.
+
+    Parameters
+    ----------
+    f : callable
+        Returns a scalar Tensor.
+    argnums : int or sequence of int
+        Which positional arguments to differentiate with respect to. Each may be a number, an array, a Tensor, or a nest
+        of tuples, lists and dicts of them.
+
+    Returns
+    -------
+    callable
+        Takes the arguments of `f` and returns ``(value, gradient)``; the gradient has the structure of the argument,
+        a tuple of such if `argnums` is a sequence. Arrays are given for arrays and Tensors for Tensors.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not of floating point (plain Python ints are taken as floats), or `f` returns no Tensor.
+    ValueError
+        If `f` returns no scalar, or `argnums` names an argument that was not given.
+
+    Examples
+    --------
+    >>> import tinygrad_nn as tg
+    >>> tg.value_and_grad(lambda a: a**2)(5.0)
+    (np.float64(25.0), np.float64(10.0))
+    """
+
+    @wraps(f, updated=())
+    def value_and_gradient(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        return _differentiate(f, argnums, args, kwargs, "value_and_grad")
+
+    return value_and_gradient
+
+
+def grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
+    """A function that gives the gradient of `f`: ``grad(f)(x)`` is ∂f/∂x at x.
+
+    Parameters, errors and structure are those of `value_and_grad`.
+
+    Examples
+    --------
+    >>> import tinygrad_nn as tg
+    >>> tg.grad(lambda a: a**3)(2.0)
+    np.float64(12.0)
+    >>> tg.grad(tg.grad(lambda a: a**3))(2.0)
+    np.float64(12.0)
+    >>> tg.grad(lambda w: (w["a"] * w["b"]))({"a": 2.0, "b": 5.0})
+    {'a': np.float64(5.0), 'b': np.float64(2.0)}
+    """
+
+    @wraps(f, updated=())
+    def gradient(*args: Any, **kwargs: Any) -> Any:
+        return _differentiate(f, argnums, args, kwargs, "grad")[1]
+
+    return gradient
+
+
+def elementwise_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
+    """The derivative of a function that works element by element: the gradient of the sum of its results.
+
+    Examples
+    --------
+    >>> import numpy as np, tinygrad_nn as tg
+    >>> tg.elementwise_grad(tg.sin)(np.array([0.0, np.pi]))
+    array([ 1., -1.])
+    """
+
+    def summed(*args: Any, **kwargs: Any) -> Any:
+        out = f(*args, **kwargs)
+        return out.sum() if isinstance(out, Tensor) else out
+
+    summed.__name__ = _name(f)
+
+    @wraps(f, updated=())
+    def derivative(*args: Any, **kwargs: Any) -> Any:
+        return _differentiate(summed, argnums, args, kwargs, "elementwise_grad")[1]
+
+    return derivative
+
+
+def vjp(f: Function, *xs: Any) -> tuple[Any, Function]:
+    """Value of `f` at `xs`, and the function that pulls a gradient of the result back to the inputs.
+
+    Parameters
+    ----------
+    f : callable
+        Returns a Tensor, or a nest of them.
+    *xs
+        Its arguments: numbers, arrays, Tensors, or nests of them.
+
+    Returns
+    -------
+    out
+        What `f` returned.
+    pullback : callable
+        ``pullback(v)``, with v of the structure, shapes and dtypes of `out`, gives the tuple vᵀJ, an entry for each of
+        `xs`. It can be called many times.
+
+    Examples
+    --------
+    >>> import numpy as np, tinygrad_nn as tg
+    >>> out, pullback = tg.vjp(lambda x: x**2, np.array([1.0, 2.0]))
+    >>> pullback(np.array([1.0, 10.0]))
+    (array([ 2., 40.]),)
+    """
+    inputs = _Inputs(xs, "vjp")
+    outs, structure = flatten(_run(f, inputs.trees(), {}))
+    for out in outs:
+        _check_result(out, f, "vjp")
+
+    def pullback(v: Any) -> Any:
+        seeds: dict[Node, Any] = {}
+        for out, seed in zip(outs, _matching(v, outs, structure, "pullback"), strict=True):
+            if out._node is not None:
+                seeds[out._node] = seeds[out._node] + seed if out._node in seeds else seed
+        record = modes.recording and any(isinstance(s, Tensor) and s._node is not None for s in seeds.values())
+        found = reverse(seeds, targets=inputs.nodes, retain_graph=True, record=record, since=inputs.start)
+        return inputs.gradients(found)
+
+    shared: set[int] = set()
+    return unflatten(structure, [inputs.answer(out, shared) for out in outs]), pullback
+
+
+def _check_result(out: Any, f: Function, caller: str) -> None:
+    if not isinstance(out, Tensor):
+        raise TypeError(
+            f"{caller}: {_name(f)} returned {type(out).__name__} among its results, not a Tensor; compute it from the "
+            "inputs with Tensor operations"
+        )
+
+
+def _matching(v: Any, like: Sequence[Tensor], structure: Any, caller: str) -> list[Any]:
+    """Leaves of `v`, checked to be of the structure, shapes and dtypes of the Tensors they belong to."""
+    from .reverse import check_gradient
+
+    leaves, given = flatten(v)
+    if given != structure:
+        raise ValueError(f"{caller}: the structure of what was given differs from that of what it belongs to")
+    return [check_gradient(x, tensor, caller) for x, tensor in zip(leaves, like, strict=True)]
+
+
+def jvp(f: Function, xs: Any, tangents: Any) -> tuple[Any, Any]:
+    """Value of `f`, and its derivative along a direction, J·v, by one forward pass over the graph.
+
+    Parameters
+    ----------
+    f : callable
+        Returns a Tensor, or a nest of them.
+    xs : tuple, or a single argument
+        The arguments of `f`.
+    tangents
+        The direction: of the structure, shapes and dtypes of `xs`.
+
+    Returns
+    -------
+    out, tangent
+        Both of the structure that `f` returns.
+
+    Examples
+    --------
+    >>> import numpy as np, tinygrad_nn as tg
+    >>> tg.jvp(lambda x, y: x * y, (2.0, 3.0), (1.0, 10.0))
+    (np.float64(6.0), np.float64(23.0))
+    """
+    xs, tangents = _as_arguments(xs), _as_arguments(tangents)
+    inputs = _Inputs(xs, "jvp")
+    directions = _matching(tangents, inputs.tensors, inputs.structure, "jvp: tangents")
+    outs, structure = flatten(_run(f, inputs.trees(), {}))
+    for out in outs:
+        _check_result(out, f, "jvp")
+    roots = [out._node for out in outs if out._node is not None]
+    pushed, _ = push_forward(roots, dict(zip(inputs.nodes, directions, strict=True)), inputs.start)
+    shared: set[int] = set()
+    values = [inputs.answer(out, shared) for out in outs]
+    along = [
+        inputs.answer(pushed[out._node] if out._node in pushed else np.zeros(out.shape, out.dtype)[()], shared)
+        for out in outs
+    ]
+    return unflatten(structure, values), unflatten(structure, along)
+
+
+def _as_arguments(xs: Any) -> tuple[Any, ...]:
+    return tuple(xs) if isinstance(xs, tuple | list) else (xs,)
+
+
+def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
+    """A function that gives the matrix of all first derivatives of `f`.
+
+    Returns
+    -------
+    callable
+        Its result has the shape of what `f` returns followed by the shape of the argument: element [i, j] is ∂fᵢ/∂xⱼ.
+        Nests are taken apart: first that of the result, then that of the argument.
+
+    Examples
+    --------
+    >>> import numpy as np, tinygrad_nn as tg
+    >>> tg.jacobian(lambda x: x**2)(np.array([1.0, 2.0]))
+    array([[2., 0.],
+           [0., 4.]])
+    """
+
+    @wraps(f, updated=())
+    def matrix(*args: Any, **kwargs: Any) -> Any:
+        picks = _picked(argnums, args, "jacobian")
+
+        def of_picked(*picked: Any) -> Any:
+            full = list(args)
+            for i, x in zip(picks, picked, strict=True):
+                full[i] = x
+            return f(*full, **kwargs)
+
+        of_picked.__name__ = _name(f)
+        out, pullback = vjp(of_picked, *(args[i] for i in picks))
+        outs, structure = flatten(out)
+        blocks = []
+        for k, result in enumerate(outs):
+            seeds = [np.zeros(o.shape, o.dtype) for o in outs]
+            blocks.append(_rows(pullback, seeds, k, structure, result.shape))
+        whole = unflatten(structure, [b[0] if isinstance(argnums, int) else b for b in blocks])
+        return whole
+
+    return matrix
+
+
+def _rows(pullback: Function, seeds: list[Any], k: int, structure: Any, shape: tuple[int, ...]) -> Any:
+    """Derivatives of the k-th result: a pass for each of its elements, stacked along the result's axes."""
+    from ..ops.shape import reshape, stack
+
+    rows = []
+    for index in np.ndindex(shape):
+        seeds[k][index] = 1
+        leaves, nest = flatten(pullback(unflatten(structure, [s[()] for s in seeds])))
+        rows.append(leaves)
+        seeds[k][index] = 0
+    if not rows:
+        leaves, nest = flatten(pullback(unflatten(structure, [s[()] for s in seeds])))
+        empty = [np.zeros((*shape, *x.shape), x.dtype) for x in leaves]
+        return unflatten(nest, [plain_tensor(e) if isinstance(x, Tensor) else e for e, x in zip(empty, leaves)])
+    columns = [reshape(stack(list(column)), shape=(*shape, *column[0].shape)) for column in zip(*rows, strict=True)]
+    return unflatten(nest, columns)
+
+
+def hessian(f: Function, argnums: int = 0) -> Function:
+    """A function that gives the matrix of all second derivatives of a scalar function.
+
+    Examples
+    --------
+    >>> import numpy as np, tinygrad_nn as tg
+    >>> tg.hessian(lambda x: (x**3).sum())(np.array([1.0, 2.0]))
+    array([[ 6.,  0.],
+           [ 0., 12.]])
+    """
+    return jacobian(grad(f, argnums), argnums)
+
+
+def hvp(f: Function, xs: Any, vs: Any) -> Any:
+    """Product H·v of a scalar function's Hessian with a direction, without forming H.
+
+    Parameters
+    ----------
+    f : callable
+        Returns a scalar Tensor.
+    xs : tuple, or a single argument
+        The arguments of `f`.
+    vs
+        The direction: of the structure, shapes and dtypes of `xs`.
+
+    Returns
+    -------
+    Of the structure of `xs`.
+
+    Notes
+    -----
+    The gradient of ⟨∇f, v⟩: two reverse passes. Source: B. Pearlmutter, "Fast exact multiplication by the Hessian", 1994.
+
+    Examples
+    --------
+    >>> import numpy as np, tinygrad_nn as tg
+    >>> tg.hvp(lambda x: (x**3).sum(), np.array([1.0, 2.0]), np.array([1.0, 1.0]))
+    array([ 6., 12.])
+    """
+    single = not isinstance(xs, tuple | list)
+    args = _as_arguments(xs)
+    everything = tuple(range(len(args)))
+    like, structure = flatten(args)
+    directions = _matching(_as_arguments(vs), [_shape_of(x) for x in like], structure, "hvp: vs")
+
+    def along(*args: Any) -> Any:
+        gradients, _ = flatten(grad(f, everything)(*args))
+        terms = [(g * v).sum() for g, v in zip(gradients, directions, strict=True)]
+        return builtins.sum(terms[1:], terms[0])
+
+    product = _differentiate(along, everything, args, {}, "hvp")[1]
+    return product[0] if single else unflatten(structure, flatten(product)[0])
+
+
+def _shape_of(x: Any) -> Tensor:
+    return x if isinstance(x, Tensor) else plain_tensor(as_array(float(x) if type(x) is int else x, copy=False))
+
+
+def stop_gradient(x: Any) -> Any:
+    """The value of a Tensor, or of each in a nest, cut from what it was computed from: its derivative is zero.
+
+    Examples
+    --------
+    >>> import tinygrad_nn as tg
+    >>> tg.grad(lambda a: a * tg.stop_gradient(a))(3.0)
+    np.float64(3.0)
+    """
+    return map_leaves(lambda leaf: leaf.detach() if isinstance(leaf, Tensor) else leaf, x)

@@ -1,0 +1,356 @@
+"""What happens when an operation is called: unwrap, compute, record.
+
+Written out for one and two inputs: calls, loops and tuples that a general form needs would double the cost of an op.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+import numpy as np
+
+from .errors import check_finite, explain, source_line
+from .graph import SMALL, Constant, Node, Spec, describe, modes, next_order, switch
+from .reads import spread
+
+if TYPE_CHECKING:
+    from .op import Op
+    from .tensor import Tensor
+
+ndarray = np.ndarray
+new = object.__new__
+
+#: Types that pass through the dispatch as they are; Python's own numbers stay weakly typed (NEP 50).
+PLAIN: frozenset[type] = frozenset(
+    (int, float, bool, complex, np.float64, np.float32, np.float16, np.int64, np.int32, np.bool_, np.complex128)
+)
+#: Those of them that are Python's own.
+PYTHON: frozenset[type] = frozenset((int, float, bool, complex))
+
+
+def bind_tensor_type(cls: type[Tensor]) -> None:
+    """Tell the dispatch what it makes: `Tensor` is defined above this module, from the ops that are made here."""
+    global Tensor
+    Tensor = cls  # type: ignore[misc]
+
+
+def dispatch_of(op: Op) -> Callable[..., Any]:
+    """The function that applies `op`, in the quickest form that its inputs and settings allow."""
+    special = {1: _unary_dispatch, 2: _binary_dispatch}
+    plain = not (op.variadic or op.setting_names) and op.differentiable
+    apply = special.get(len(op.input_names) if plain else 0, _general_dispatch)(op)
+    apply.__name__ = apply.__qualname__ = op.name
+    apply.__doc__ = op.__doc__
+    return apply
+
+
+def _unary_dispatch(op: Op) -> Callable[[Any], Any]:
+    kernel = op.kernel
+    reads = op.reads
+
+    def apply(x: Any) -> Any:
+        if not isinstance(x, Tensor):
+            return _compute(op, (x if type(x) in PLAIN else to_value(op, x),), {})
+        xv = x._value
+        xn = x._node
+        try:
+            out = kernel(xv)
+        except Exception as error:
+            raise explain(op, (xv,), {}, error)
+        result = new(Tensor)
+        result._value = out
+        if switch.active:
+            if modes.anomaly:
+                check_finite(op, (xv,), out)
+            if not modes.recording:
+                xn = None
+        if xn is None or type(out) is tuple:
+            return finish(op, (x,), (xv,), (xn,), None, out)
+        keep_x, keep_out = reads[1]
+        node = new(Node)
+        node.op = op
+        node.x = xn
+        node.y = None
+        node.a = xv if keep_x or type(xv) is not ndarray else describe(xv)
+        node.params = None
+        node.value = out if keep_out or type(out) is not ndarray or out.size <= SMALL else Spec(out.shape, out.dtype)
+        node.order = next_order()
+        node.extra = None if not switch.active else source_line()
+        result._node = node
+        return result
+
+    return apply
+
+
+def _binary_dispatch(op: Op) -> Callable[[Any, Any], Any]:
+    kernel = op.kernel
+    reads = op.reads
+
+    def apply(x: Any, y: Any) -> Any:
+        if isinstance(x, Tensor):
+            xv = x._value
+            xn = x._node
+        else:
+            xv = x if type(x) in PLAIN else to_value(op, x)
+            xn = None
+        if isinstance(y, Tensor):
+            yv = y._value
+            yn = y._node
+        else:
+            yv = y if type(y) in PLAIN else to_value(op, y)
+            yn = None
+            if xn is None and not isinstance(x, Tensor):
+                return _compute(op, (xv, yv), {})
+        try:
+            out = kernel(xv, yv)
+        except Exception as error:
+            raise explain(op, (xv, yv), {}, error)
+        result = new(Tensor)
+        result._value = out
+        if switch.active:
+            if modes.anomaly:
+                check_finite(op, (xv, yv), out)
+            if not modes.recording:
+                xn = yn = None
+        if type(out) is tuple or (xn is None and yn is None):
+            return finish(op, (x, y), (xv, yv), (xn, yn), None, out)
+        if xn is None:
+            keep_x, keep_y, keep_out = reads[2]
+            if type(x) in PLAIN:
+                xn = xv
+            else:
+                xn = constant(x, xv)
+                if keep_x:
+                    xv = owned(x, xv)
+        elif yn is None:
+            keep_x, keep_y, keep_out = reads[1]
+            if type(y) in PLAIN:
+                yn = yv
+            else:
+                yn = constant(y, yv)
+                if keep_y:
+                    yv = owned(y, yv)
+        else:
+            keep_x, keep_y, keep_out = reads[3]
+        node = new(Node)
+        node.op = op
+        node.x = xn
+        node.y = yn
+        node.a = xv if keep_x or type(xv) is not ndarray else describe(xv)
+        node.b = yv if keep_y or type(yv) is not ndarray else describe(yv)
+        node.params = None
+        node.value = out if keep_out or type(out) is not ndarray or out.size <= SMALL else Spec(out.shape, out.dtype)
+        node.order = next_order()
+        node.extra = None if not switch.active else source_line()
+        result._node = node
+        return result
+
+    return apply
+
+
+def _general_dispatch(op: Op) -> Callable[..., Any]:
+    defaults = op.defaults
+    known = frozenset(op.setting_names)
+    count = len(op.input_names)
+
+    def apply(*inputs: Any, **settings: Any) -> Any:
+        if len(inputs) != count and not op.variadic:
+            inputs = _name_settings(op, inputs, settings)
+        if settings:
+            if not known.issuperset(settings):
+                unknown = sorted(settings.keys() - known)
+                raise TypeError(f"{op.name} has no setting {unknown[0]!r}; it has {sorted(known) or 'none'}")
+            settings = {**defaults, **settings}
+        else:
+            settings = defaults
+        tensors = False
+        values = []
+        nodes: list[Node | None] = []
+        for x in inputs:
+            if isinstance(x, Tensor):
+                tensors = True
+                values.append(x._value)
+                nodes.append(x._node)
+            else:
+                values.append(x if type(x) in PLAIN else to_value(op, x))
+                nodes.append(None)
+        if not tensors:
+            return _compute(op, tuple(values), settings)
+        try:
+            out = op.kernel(*values, **settings)
+        except Exception as error:
+            raise explain(op, tuple(values), settings, error)
+        if switch.active:
+            if modes.anomaly:
+                check_finite(op, tuple(values), out)
+            if not modes.recording:
+                nodes = [None] * len(nodes)
+        if not op.differentiable:
+            nodes = [None] * len(nodes)
+        return finish(op, inputs, values, nodes, settings or None, out)
+
+    return apply
+
+
+def _name_settings(op: Op, given: tuple[Any, ...], settings: dict[str, Any]) -> tuple[Any, ...]:
+    """The inputs of a call alone: what was given by position beyond them is put in `settings`, by its name."""
+    count = len(op.input_names)
+    names = op.setting_names[: len(given) - count]
+    if len(given) != count + len(names) or not settings.keys().isdisjoint(names):
+        raise TypeError(
+            f"{op.name} takes {count} inputs ({', '.join(op.input_names)}) and the settings "
+            f"({', '.join(op.setting_names) or 'none'}); {len(given)} arguments were given by position"
+            + (f" and {sorted(settings)} by name" if settings else "")
+        )
+    settings.update(zip(names, given[count:]))
+    return given[:count]
+
+
+def finish(
+    op: Op,
+    inputs: Sequence[Any],
+    values: Sequence[Any],
+    nodes: Sequence[Node | None],
+    settings: dict[str, Any] | None,
+    out: Any,
+) -> Any:
+    """Wrap what an op made and record it if any input has a node: any number of inputs, settings, several results."""
+    mask = 0
+    bit = 1
+    for source in nodes:
+        if source is not None:
+            mask |= bit
+        bit <<= 1
+    if not mask:
+        return tuple(map(plain_tensor, out)) if type(out) is tuple else plain_tensor(out)
+    keep = op.reads[mask]
+    if op.variadic:
+        keep = spread(op, keep, len(inputs))
+    sources: list[Any] = []
+    kept: list[Any] = []
+    for x, source, value, keep_x in zip(inputs, nodes, values, keep):
+        if source is not None:
+            sources.append(source)
+        else:
+            sources.append(value if type(x) in PLAIN else constant(x, value))
+            if keep_x:
+                value = owned(x, value)
+        kept.append(value if keep_x or type(value) is not ndarray else describe(value))
+    node = new(Node)
+    node.op = op
+    node.x = tuple(sources)
+    node.y = None
+    node.a = tuple(kept)
+    node.params = settings
+    node.order = next_order()
+    node.extra = None if not switch.active else source_line()
+    if type(out) is tuple:
+        node.value = out if keep[-1] else tuple(map(describe, out))
+        return tuple(_record_part(node, index, result) for index, result in enumerate(out))
+    node.value = out if keep[-1] else describe(out)
+    result = plain_tensor(out)
+    result._node = node
+    return result
+
+
+def plain_tensor(value: Any) -> Tensor:
+    """A Tensor around `value`, with nothing recorded."""
+    result = new(Tensor)
+    result._value = value
+    result._node = None
+    return result
+
+
+def _compute(op: Op, values: tuple[Any, ...], settings: dict[str, Any]) -> Any:
+    """The op on plain arrays: nothing is recorded, and the result is an array."""
+    if values and type(values[0]) in PYTHON and all(type(v) in PYTHON for v in values):
+        values = tuple(np.asarray(v)[()] for v in values)  # NumPy's arithmetic, not Python's: 1/0 is inf
+    try:
+        return op.kernel(*values, **settings)
+    except Exception as error:
+        raise explain(op, values, settings, error)
+
+
+def _record_part(source: Node, index: int, value: Any) -> Tensor:
+    """One of several results of an op, as a node of its own."""
+    from .op import part
+
+    result = plain_tensor(value)
+    if value.dtype.kind in "fc":
+        node = new(Node)
+        node.op = part
+        node.x = source
+        node.y = None
+        node.a = source.value
+        node.params = {"index": index}
+        node.value = describe(value)
+        node.order = next_order()
+        node.extra = source.extra
+        result._node = node
+    return result
+
+
+def _no_tensor() -> None:
+    """The dead reference of a node that no Tensor ever held."""
+
+
+def leaf(tensor: Tensor) -> Node:
+    """A new leaf that stands for `tensor` in the graphs recorded from now on."""
+    node = new(Node)
+    node.op = node.params = node.extra = node.x = node.y = node.a = None
+    node.value = tensor._value
+    node.order = next_order()
+    node.tensor = ref(tensor)
+    return node
+
+
+def constant(x: Any, value: Any) -> Constant:
+    """What stands in a graph for an input without gradient."""
+    known: Constant | None = getattr(x, "_constant", None)
+    if known is not None:
+        return known
+    node = new(Constant)
+    node.op = node.params = node.extra = node.x = node.y = node.a = None
+    node.value = describe(value)
+    node.order = next_order()
+    node.tensor = _no_tensor
+    if isinstance(x, Tensor):
+        node.tensor = ref(x)
+        if type(value) is not ndarray or value.base is None:
+            x._constant = node
+    return node
+
+
+def owned(x: Any, value: Any) -> Any:
+    """A constant's value as a rule will read it later: copied if somebody else could write to it until then."""
+    if type(value) is ndarray and (value.base is not None or not isinstance(x, Tensor)):
+        return value.copy()
+    return value
+
+
+def to_value(op: Op, x: Any) -> Any:
+    """A value that the kernels take: Tensors unwrapped, sequences made arrays."""
+    if isinstance(x, Tensor):
+        return x._value
+    if isinstance(x, ndarray):
+        return x if x.ndim else x[()]
+    if isinstance(x, np.generic | Spec):
+        return x
+    if isinstance(x, list | tuple) and holds_tensor(x):
+        raise TypeError(f"{op.name}: a list of Tensors is no array; join them first with tg.stack([...])")
+    try:
+        value = np.asarray(x)
+    except Exception as error:
+        raise TypeError(f"{op.name}: cannot use {x!r} as an array") from error
+    if value.dtype.kind not in "biufc":
+        raise TypeError(
+            f"{op.name}: cannot compute with {type(x).__name__} {x!r} (dtype {value.dtype}); "
+            "give numbers, an array or a Tensor"
+        )
+    return value
+
+
+def holds_tensor(items: Any) -> bool:
+    return any(isinstance(x, Tensor) or (isinstance(x, list | tuple) and holds_tensor(x)) for x in items)

@@ -1,0 +1,292 @@
+"""Operators and methods of a Tensor: an ndarray's own, as sugar over the operations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from .op import Op
+from .ops import elementwise as ew
+from .ops import indexing, linalg, reduction
+from .ops import shape as shaping
+
+if TYPE_CHECKING:
+    from .tensor import ArrayLike, Tensor
+
+Axis: TypeAlias = "int | tuple[int, ...] | None"
+Binary: TypeAlias = "Callable[[Any, ArrayLike], Tensor]"
+Unary: TypeAlias = "Callable[[Any], Tensor]"
+
+
+def _reflected(op: Op) -> Binary:
+    """The operator's form for a Tensor on the right: ``2 - t``."""
+    apply = op.apply
+
+    def reflected(self: Any, other: ArrayLike) -> Tensor:
+        result: Tensor = apply(other, self)
+        return result
+
+    return reflected
+
+
+def _in_place(op: Op) -> Binary:
+    """The operator's in-place form: the Tensor is bound to the result, as an immutable value would be."""
+    apply = op.apply
+
+    def in_place(self: Any, other: ArrayLike) -> Tensor:
+        self._check_write(f"{op.name} in place")
+        self._rebind(apply(self, other), f"{op.name} in place")
+        return self
+
+    return in_place
+
+
+class ArrayMethods:
+    """What an ndarray has; `Tensor` adds what records and differentiates."""
+
+    __slots__ = ()
+
+    # --- operators: the dispatch of each op itself, so that no call is spent between ---------------------------------
+
+    __add__: Binary = ew.add.apply
+    __radd__: Binary = _reflected(ew.add)
+    __iadd__: Binary = _in_place(ew.add)
+    __sub__: Binary = ew.subtract.apply
+    __rsub__: Binary = _reflected(ew.subtract)
+    __isub__: Binary = _in_place(ew.subtract)
+    __mul__: Binary = ew.multiply.apply
+    __rmul__: Binary = _reflected(ew.multiply)
+    __imul__: Binary = _in_place(ew.multiply)
+    __truediv__: Binary = ew.divide.apply
+    __rtruediv__: Binary = _reflected(ew.divide)
+    __itruediv__: Binary = _in_place(ew.divide)
+    __floordiv__: Binary = ew.floor_divide.apply
+    __rfloordiv__: Binary = _reflected(ew.floor_divide)
+    __ifloordiv__: Binary = _in_place(ew.floor_divide)
+    __mod__: Binary = ew.remainder.apply
+    __rmod__: Binary = _reflected(ew.remainder)
+    __imod__: Binary = _in_place(ew.remainder)
+    __pow__: Binary = ew.power.apply
+    __rpow__: Binary = _reflected(ew.power)
+    __ipow__: Binary = _in_place(ew.power)
+    __matmul__: Binary = linalg.matmul.apply
+    __rmatmul__: Binary = _reflected(linalg.matmul)
+    __imatmul__: Binary = _in_place(linalg.matmul)
+    __and__: Binary = ew.bitwise_and.apply
+    __rand__: Binary = _reflected(ew.bitwise_and)
+    __iand__: Binary = _in_place(ew.bitwise_and)
+    __or__: Binary = ew.bitwise_or.apply
+    __ror__: Binary = _reflected(ew.bitwise_or)
+    __ior__: Binary = _in_place(ew.bitwise_or)
+    __xor__: Binary = ew.bitwise_xor.apply
+    __rxor__: Binary = _reflected(ew.bitwise_xor)
+    __ixor__: Binary = _in_place(ew.bitwise_xor)
+    __lshift__: Binary = ew.left_shift.apply
+    __rshift__: Binary = ew.right_shift.apply
+    __lt__: Binary = ew.less.apply
+    __le__: Binary = ew.less_equal.apply
+    __gt__: Binary = ew.greater.apply
+    __ge__: Binary = ew.greater_equal.apply
+    __neg__: Unary = ew.negative.apply
+    __pos__: Unary = ew.positive.apply
+    __abs__: Unary = ew.absolute.apply
+    __invert__: Unary = ew.invert.apply
+
+    def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
+        return NotImplemented if other is None or isinstance(other, str) else ew.equal(self, other)
+
+    def __ne__(self, other: object) -> Tensor:  # type: ignore[override]
+        return NotImplemented if other is None or isinstance(other, str) else ew.not_equal(self, other)
+
+    def __divmod__(self, other: ArrayLike) -> tuple[Tensor, Tensor]:
+        return self // other, self % other
+
+    def __round__(self, decimals: int = 0) -> Tensor:
+        return ew.round(self, decimals=decimals)
+
+    def __getitem__(self, index: Any) -> Tensor:
+        return indexing.index(self, index)
+
+    # --- methods, as an ndarray has them -----------------------------------------------------------------------------
+
+    @property
+    def T(self) -> Tensor:
+        """All axes in reverse order."""
+        return shaping.permute_dims(self)
+
+    @property
+    def mT(self) -> Tensor:
+        """The last two axes exchanged."""
+        return shaping.matrix_transpose(self)
+
+    def astype(self, dtype: npt.DTypeLike, *, copy: bool = True) -> Tensor:
+        """The value in another dtype; the gradient comes back in this one."""
+        return shaping.astype(self, dtype, copy=copy)
+
+    def to(self, dtype: npt.DTypeLike) -> Tensor:
+        """The value in another dtype, itself if it has that already."""
+        return shaping.astype(self, dtype, copy=False)
+
+    def float(self) -> Tensor:
+        """As float32, as in PyTorch."""
+        return self.to(np.float32)
+
+    def double(self) -> Tensor:
+        """As float64, as in PyTorch."""
+        return self.to(np.float64)
+
+    def copy(self) -> Tensor:
+        """A copy; the gradient passes through it."""
+        return shaping.copy(self)
+
+    clone = copy
+
+    def sum(self, axis: Axis = None, keepdims: bool = False, *, dtype: npt.DTypeLike | None = None) -> Tensor:
+        """Sum over `axis`; see `tinygrad_nn.sum`."""
+        return reduction.sum(self, axis=axis, keepdims=keepdims, dtype=dtype)
+
+    def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Mean over `axis`; see `tinygrad_nn.mean`."""
+        return reduction.mean(self, axis=axis, keepdims=keepdims)
+
+    def var(self, axis: Axis = None, correction: float = 0, keepdims: bool = False, *, ddof: Any = None) -> Tensor:
+        """Variance over `axis`; see `tinygrad_nn.var`."""
+        return reduction.var(self, axis=axis, correction=correction if ddof is None else ddof, keepdims=keepdims)
+
+    def std(self, axis: Axis = None, correction: float = 0, keepdims: bool = False, *, ddof: Any = None) -> Tensor:
+        """Standard deviation over `axis`; see `tinygrad_nn.std`."""
+        return reduction.std(self, axis=axis, correction=correction if ddof is None else ddof, keepdims=keepdims)
+
+    def prod(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Product over `axis`; see `tinygrad_nn.prod`."""
+        return reduction.prod(self, axis=axis, keepdims=keepdims)
+
+    def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Largest element along `axis`; see `tinygrad_nn.max`."""
+        return reduction.max(self, axis=axis, keepdims=keepdims)
+
+    def min(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Smallest element along `axis`; see `tinygrad_nn.min`."""
+        return reduction.min(self, axis=axis, keepdims=keepdims)
+
+    def all(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Whether all elements along `axis` are true."""
+        return reduction.all(self, axis=axis, keepdims=keepdims)
+
+    def any(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Whether any element along `axis` is true."""
+        return reduction.any(self, axis=axis, keepdims=keepdims)
+
+    def argmax(self, axis: int | None = None, keepdims: bool = False) -> Tensor:
+        """Index of the largest element along `axis`."""
+        return reduction.argmax(self, axis=axis, keepdims=keepdims)
+
+    def argmin(self, axis: int | None = None, keepdims: bool = False) -> Tensor:
+        """Index of the smallest element along `axis`."""
+        return reduction.argmin(self, axis=axis, keepdims=keepdims)
+
+    def argsort(self, axis: int = -1) -> Tensor:
+        """Indices that sort the elements along `axis`."""
+        return indexing.argsort(self, axis=axis)
+
+    def cumsum(self, axis: int | None = None) -> Tensor:
+        """Running sums along `axis`; see `tinygrad_nn.cumulative_sum`."""
+        return reduction.cumsum(self, axis)
+
+    def reshape(self, *shape: SupportsIndex | tuple[SupportsIndex, ...]) -> Tensor:
+        """The same elements in another shape, given as one tuple or as several numbers."""
+        return shaping.reshape(self, shape=_one_or_many(shape))
+
+    view = reshape
+
+    def ravel(self) -> Tensor:
+        """All elements along one axis."""
+        return shaping.reshape(self, shape=(-1,))
+
+    def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+        """The axes from `start_dim` to `end_dim` as one."""
+        return shaping.flatten(self, start_dim, end_dim)
+
+    def transpose(self, *axes: SupportsIndex | tuple[SupportsIndex, ...]) -> Tensor:
+        """Axes in the order given, reversed if none is."""
+        return shaping.permute_dims(self, axes=_one_or_many(axes) if axes else None)
+
+    permute = transpose
+
+    def swapaxes(self, axis1: int, axis2: int) -> Tensor:
+        """Two axes exchanged."""
+        return shaping.swapaxes(self, axis1, axis2)
+
+    def squeeze(self, axis: Axis = None) -> Tensor:
+        """Without the axes of length 1."""
+        return shaping.squeeze(self, axis=axis)
+
+    def unsqueeze(self, axis: int) -> Tensor:
+        """With a new axis of length 1."""
+        return shaping.expand_dims(self, axis=axis)
+
+    def repeat(self, repeats: int | tuple[int, ...], axis: int | None = None) -> Tensor:
+        """Each element repeated, as in NumPy."""
+        return shaping.repeat(self, repeats, axis)
+
+    def take(self, indices: ArrayLike, axis: int | None = None) -> Tensor:
+        """Elements at `indices` along `axis`."""
+        return indexing.take(self, indices, axis)
+
+    def sort(self, axis: int = -1) -> NoReturn:
+        """Not in place, as values are never written to: use `tinygrad_nn.sort`."""
+        raise TypeError("a Tensor cannot be sorted in place; use tg.sort(t), which returns the sorted Tensor")
+
+    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+        """Elements on a diagonal."""
+        return indexing.diagonal(self, offset=offset, axis1=axis1, axis2=axis2)
+
+    def trace(self, offset: int = 0) -> Tensor:
+        """Sum of the diagonal."""
+        return self.diagonal(offset).sum(-1)
+
+    def dot(self, other: ArrayLike) -> Tensor:
+        """Product as `numpy.dot` has it."""
+        return linalg.dot(self, other)
+
+    def clip(self, min: ArrayLike | None = None, max: ArrayLike | None = None) -> Tensor:
+        """Elements limited to [min, max]."""
+        return ew.clip(self, min, max)
+
+    clamp = clip
+
+    def round(self, decimals: int = 0) -> Tensor:
+        """Elements rounded to a number of decimals; the derivative is 0."""
+        return ew.round(self, decimals=decimals)
+
+    def conj(self) -> Tensor:
+        """Complex conjugate."""
+        return ew.conjugate(self)
+
+    exp: Unary = ew.exp.apply
+    log: Unary = ew.log.apply
+    sqrt: Unary = ew.sqrt.apply
+    square: Unary = ew.square.apply
+    sin: Unary = ew.sin.apply
+    cos: Unary = ew.cos.apply
+    tan: Unary = ew.tan.apply
+    tanh: Unary = ew.tanh.apply
+    sigmoid: Unary = ew.sigmoid.apply
+    relu: Unary = ew.relu.apply
+    abs: Unary = ew.absolute.apply
+    sign: Unary = ew.sign.apply
+
+    def softmax(self, axis: int = -1) -> Tensor:
+        """Softmax along `axis`."""
+        return reduction.softmax(self, axis=axis)
+
+    def log_softmax(self, axis: int = -1) -> Tensor:
+        """Logarithm of the softmax along `axis`."""
+        return reduction.log_softmax(self, axis=axis)
+
+
+def _one_or_many(given: tuple[Any, ...]) -> tuple[int, ...]:
+    return tuple(given[0]) if len(given) == 1 and isinstance(given[0], tuple | list) else given

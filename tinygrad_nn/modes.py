@@ -1,0 +1,94 @@
+"""Switches for the current thread: whether operations are recorded, and whether they are searched for NaN."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+from .graph import mode
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _Decorating(mode):
+    """A mode that is also a decorator; each call of the decorated function enters it afresh."""
+
+    def __init__(self) -> None:
+        super().__init__(*self._setting)
+
+    _setting: tuple[str, bool]
+
+    def __call__(self, function: F) -> F:
+        @wraps(function)
+        def inside(*args: Any, **kwargs: Any) -> Any:
+            with type(self)():
+                return function(*args, **kwargs)
+
+        return inside  # type: ignore[return-value]
+
+
+class no_grad(_Decorating):
+    """Compute without recording, in this thread; the former state returns on any exit.
+
+    Examples
+    --------
+    >>> import tinygrad_nn as tg
+    >>> w = tg.tensor(2.0, requires_grad=True)
+    >>> with tg.no_grad():
+    ...     w -= 0.5
+    >>> w
+    tensor(1.5, requires_grad=True)
+    """
+
+    _setting = ("recording", False)
+
+
+class enable_grad(_Decorating):
+    """Record again inside `no_grad`.
+
+    Examples
+    --------
+    >>> import tinygrad_nn as tg
+    >>> w = tg.tensor(2.0, requires_grad=True)
+    >>> with tg.no_grad(), tg.enable_grad():
+    ...     (w * w).requires_grad
+    True
+    """
+
+    _setting = ("recording", True)
+
+
+class detect_anomaly(_Decorating):
+    """Raise at the first NaN or infinity, forward or backward.
+
+    The error names the operation, shapes and statistics of its inputs, and the line of the user's code. Slow: every
+    value is looked at.
+
+    Raises
+    ------
+    FloatingPointError
+        At the operation, or the derivative, that made the first value that is not finite.
+
+    Examples
+    --------
+    >>> import numpy as np, tinygrad_nn as tg
+    >>> x = tg.tensor(0.0, requires_grad=True)
+    >>> with tg.detect_anomaly():
+    ...     tg.sqrt(x).backward()
+    Traceback (most recent call last):
+    ...
+    FloatingPointError: the derivative of sqrt gave float64[] with 0 NaN, 1 inf, no finite value, ...
+    """
+
+    _setting = ("anomaly", True)
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations are being recorded in this thread."""
+    from .graph import modes
+
+    return modes.recording
+
+
+__all__ = ["detect_anomaly", "enable_grad", "is_grad_enabled", "no_grad"]

@@ -1,0 +1,81 @@
+"""Which arguments a derivative rule reads as numbers, seen from its code: the engine keeps those alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .op import Op, Rule
+
+class Reads(dict[int, tuple[bool, ...]]):
+    """Which inputs, and last the result, are read as numbers by the rules of the inputs whose bits are set in the key.
+
+    Found when first asked for, so that importing an op costs nothing.
+    """
+
+    def __init__(self, op: Op) -> None:
+        self._op = op
+
+    def __missing__(self, needed: int) -> tuple[bool, ...]:
+        found = self[needed] = find_reads(self._op, needed)
+        return found
+
+
+_META = frozenset(("shape", "ndim", "dtype", "size"))
+
+
+def find_reads(op: Op, needed: int) -> tuple[bool, ...]:
+    names = (*op.input_names, "out")
+    if op.rules is None and op.joint is None:
+        return (False,) * len(names)
+    if op._stated_reads is not None:
+        return tuple(name in op._stated_reads for name in names)
+    if op.joint is not None:
+        found = read_by(op.joint, len(names) + 1, op.variadic)
+        return found if found is not None else (True,) * len(names)
+    reads = [False] * len(names)
+    for position, rule in enumerate(op.rules or ()):
+        if rule is not None and needed >> position & 1:
+            found = read_by(rule, len(names) + 1, False)
+            reads = [a or b for a, b in zip(reads, found)] if found is not None else [True] * len(names)
+    return tuple(reads)
+
+
+def spread(op: Op, keep: tuple[bool, ...], count: int) -> tuple[bool, ...]:
+    """What is read of an op with any number of inputs: the last name stands for all that are left of `count` inputs."""
+    named = len(op.input_names) - 1
+    return (*keep[:named], *(keep[named],) * (count - named), keep[-1])
+
+
+def read_by(rule: Rule, count: int, variadic: bool) -> tuple[bool, ...] | None:
+    """Which arguments a rule reads as numbers, inputs first, result last; None where its code tells nothing.
+
+    An argument of which only shape, ndim, dtype or size is taken is not read. Whatever is not understood counts as read.
+    """
+    import dis
+
+    code = getattr(rule, "__code__", None)
+    if code is None or variadic:
+        return None
+    arguments = code.co_varnames[: code.co_argcount]
+    lead = len(arguments) - count
+    if code.co_flags & 0x04 or lead not in (0, 1):  # *args, or not the arguments of a rule
+        return None
+    read: set[str] = set()
+    steps = [step for step in dis.get_instructions(code) if step.opname not in ("CACHE", "PRECALL", "EXTENDED_ARG")]
+    for step, after in zip(steps, [*steps[1:], None]):
+        if "STORE" in step.opname and not step.opname.startswith("STORE_FAST_LOAD_FAST"):
+            continue
+        if step.opname in ("MAKE_CELL", "COPY_FREE_VARS"):
+            if step.opname == "MAKE_CELL":
+                read.add(step.argval)
+            continue
+        loaded = step.argval if isinstance(step.argval, tuple) else (step.argval,)
+        if not step.opname.startswith(("LOAD_FAST", "LOAD_DEREF", "LOAD_CLOSURE", "STORE_FAST_LOAD_FAST")):
+            continue
+        only_meta = after is not None and after.opname in ("LOAD_ATTR", "LOAD_METHOD") and after.argval in _META
+        read.update(name for name in loaded[:-1])
+        if not only_meta:
+            read.add(loaded[-1])
+    order = (*arguments[lead + 2 :], arguments[lead + 1])
+    return tuple(name in read for name in order)
