@@ -11,7 +11,7 @@ from weakref import ref
 
 import numpy as np
 
-from .errors import check_finite, explain, source_line
+from .errors import check_finite, explain, user_line
 from .graph import SMALL, Constant, Node, Spec, describe, modes, next_order, switch
 from .reads import spread
 
@@ -40,10 +40,10 @@ def dispatch_of(op: Op) -> Callable[..., Any]:
     """The function that applies `op`, in the quickest form that its inputs and settings allow."""
     special = {1: _unary_dispatch, 2: _binary_dispatch}
     plain = not (op.variadic or op.setting_names) and op.differentiable
-    apply = special.get(len(op.input_names) if plain else 0, _general_dispatch)(op)
+    apply: Any = special.get(len(op.input_names) if plain else 0, _general_dispatch)(op)
     apply.__name__ = apply.__qualname__ = op.name
     apply.__doc__ = op.__doc__
-    return apply
+    return apply  # type: ignore[no-any-return]
 
 
 def _unary_dispatch(op: Op) -> Callable[[Any], Any]:
@@ -66,8 +66,10 @@ def _unary_dispatch(op: Op) -> Callable[[Any], Any]:
                 check_finite(op, (xv,), out)
             if not modes.recording:
                 xn = None
-        if xn is None or type(out) is tuple:
-            return finish(op, (x,), (xv,), (xn,), None, out)
+        if xn is None:
+            return unrecorded(out)
+        if type(out) is tuple:
+            return record(op, (x,), (xv,), 1, None, out)
         keep_x, keep_out = reads[1]
         node = new(Node)
         node.op = op
@@ -77,7 +79,9 @@ def _unary_dispatch(op: Op) -> Callable[[Any], Any]:
         node.params = None
         node.value = out if keep_out or type(out) is not ndarray or out.size <= SMALL else Spec(out.shape, out.dtype)
         node.order = next_order()
-        node.extra = None if not switch.active else source_line()
+        node.extra = None
+        if switch.active:
+            note(node, out)
         result._node = node
         return result
 
@@ -114,8 +118,10 @@ def _binary_dispatch(op: Op) -> Callable[[Any, Any], Any]:
                 check_finite(op, (xv, yv), out)
             if not modes.recording:
                 xn = yn = None
-        if type(out) is tuple or (xn is None and yn is None):
-            return finish(op, (x, y), (xv, yv), (xn, yn), None, out)
+        if xn is None and yn is None:
+            return unrecorded(out)
+        if type(out) is tuple:
+            return record(op, (x, y), (xv, yv), (xn is not None) + 2 * (yn is not None), None, out)
         if xn is None:
             keep_x, keep_y, keep_out = reads[2]
             if type(x) in PLAIN:
@@ -143,7 +149,9 @@ def _binary_dispatch(op: Op) -> Callable[[Any, Any], Any]:
         node.params = None
         node.value = out if keep_out or type(out) is not ndarray or out.size <= SMALL else Spec(out.shape, out.dtype)
         node.order = next_order()
-        node.extra = None if not switch.active else source_line()
+        node.extra = None
+        if switch.active:
+            note(node, out)
         result._node = node
         return result
 
@@ -166,16 +174,18 @@ def _general_dispatch(op: Op) -> Callable[..., Any]:
         else:
             settings = defaults
         tensors = False
+        mask = 0  # a bit for each input that has a node
+        bit = 1
         values = []
-        nodes: list[Node | None] = []
         for x in inputs:
             if isinstance(x, Tensor):
                 tensors = True
                 values.append(x._value)
-                nodes.append(x._node)
+                if x._node is not None:
+                    mask += bit
             else:
                 values.append(x if type(x) in PLAIN else to_value(op, x))
-                nodes.append(None)
+            bit += bit
         if not tensors:
             return _compute(op, tuple(values), settings)
         try:
@@ -186,10 +196,10 @@ def _general_dispatch(op: Op) -> Callable[..., Any]:
             if modes.anomaly:
                 check_finite(op, tuple(values), out)
             if not modes.recording:
-                nodes = [None] * len(nodes)
-        if not op.differentiable:
-            nodes = [None] * len(nodes)
-        return finish(op, inputs, values, nodes, settings or None, out)
+                mask = 0
+        if not mask or not op.differentiable:
+            return unrecorded(out)
+        return record(op, inputs, values, mask, settings or None, out)
 
     return apply
 
@@ -208,35 +218,28 @@ def _name_settings(op: Op, given: tuple[Any, ...], settings: dict[str, Any]) -> 
     return given[:count]
 
 
-def finish(
-    op: Op,
-    inputs: Sequence[Any],
-    values: Sequence[Any],
-    nodes: Sequence[Node | None],
-    settings: dict[str, Any] | None,
-    out: Any,
+def unrecorded(out: Any) -> Any:
+    """What an op made, in Tensors, with nothing recorded."""
+    return tuple(map(plain_tensor, out)) if type(out) is tuple else plain_tensor(out)
+
+
+def record(
+    op: Op, inputs: Sequence[Any], values: Sequence[Any], mask: int, settings: dict[str, Any] | None, out: Any
 ) -> Any:
-    """Wrap what an op made and record it if any input has a node: any number of inputs, settings, several results."""
-    mask = 0
-    bit = 1
-    for source in nodes:
-        if source is not None:
-            mask |= bit
-        bit <<= 1
-    if not mask:
-        return tuple(map(plain_tensor, out)) if type(out) is tuple else plain_tensor(out)
+    """Record in the general form: any number of inputs, those with a node in the bits of `mask`, and several results."""
     keep = op.reads[mask]
     if op.variadic:
         keep = spread(op, keep, len(inputs))
     sources: list[Any] = []
     kept: list[Any] = []
-    for x, source, value, keep_x in zip(inputs, nodes, values, keep):
-        if source is not None:
-            sources.append(source)
+    for x, value, keep_x in zip(inputs, values, keep):
+        if mask & 1:
+            sources.append(x._node)
         else:
             sources.append(value if type(x) in PLAIN else constant(x, value))
             if keep_x:
                 value = owned(x, value)
+        mask >>= 1
         kept.append(value if keep_x or type(value) is not ndarray else describe(value))
     node = new(Node)
     node.op = op
@@ -245,14 +248,27 @@ def finish(
     node.a = tuple(kept)
     node.params = settings
     node.order = next_order()
-    node.extra = None if not switch.active else source_line()
+    node.extra = None
     if type(out) is tuple:
         node.value = out if keep[-1] else tuple(map(describe, out))
+        if switch.active:
+            note(node, out)
         return tuple(_record_part(node, index, result) for index, result in enumerate(out))
-    node.value = out if keep[-1] else describe(out)
-    result = plain_tensor(out)
+    node.value = out if keep[-1] or type(out) is not ndarray or out.size <= SMALL else Spec(out.shape, out.dtype)
+    if switch.active:
+        note(node, out)
+    result = new(Tensor)
+    result._value = out
     result._node = node
     return result
+
+
+def note(node: Node, out: Any) -> None:
+    """What a node holds in the rarer modes: the user's source line, and its value whatever its size."""
+    if modes.anomaly:
+        node.extra = {"source": user_line()}
+    if modes.keeping:
+        node.value = out
 
 
 def plain_tensor(value: Any) -> Tensor:
@@ -334,10 +350,8 @@ def to_value(op: Op, x: Any) -> Any:
     """A value that the kernels take: Tensors unwrapped, sequences made arrays."""
     if isinstance(x, Tensor):
         return x._value
-    if isinstance(x, ndarray):
-        return x if x.ndim else x[()]
-    if isinstance(x, np.generic | Spec):
-        return x
+    if isinstance(x, ndarray | np.generic | Spec) and x.dtype.kind in "biufc":
+        return x[()] if isinstance(x, ndarray) and not x.ndim else x
     if isinstance(x, list | tuple) and holds_tensor(x):
         raise TypeError(f"{op.name}: a list of Tensors is no array; join them first with tg.stack([...])")
     try:

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .graph import modes
-
 if TYPE_CHECKING:
     from .op import Op
 
@@ -43,6 +41,11 @@ def explain(op: Op, values: tuple[Any, ...], settings: dict[str, Any], error: Ex
             f"{op.name}({given}): shapes {' and '.join(map(str, shapes))} do not broadcast; counted from the right, each "
             "axis must have the same length or length 1 (reshape one of them, or add an axis with x[:, None])"
         )
+    elif op.name == "matmul" and "gufunc" in str(error):
+        message = (
+            f"{op.name}({given}): the last axis of x and the last but one of y (its only one, if y is a vector) must "
+            "have the same length, and neither may be a number (transpose one with .mT, or multiply with *)"
+        )
     for kind in _KINDS:
         if isinstance(error, kind):
             made = kind(message)
@@ -57,11 +60,6 @@ def _names(op: Op, count: int) -> Sequence[str]:
         return op.input_names
     *named, gathered = op.input_names
     return [*named, *(f"{gathered}{i}" for i in range(count - len(named)))]
-
-
-def source_line() -> dict[str, Any] | None:
-    """Where the user's own code called, as ``{"source": "file:line: text"}``, while anomalies are looked for."""
-    return {"source": user_line()} if modes.anomaly else None
 
 
 def user_line() -> str:

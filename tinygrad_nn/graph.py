@@ -115,7 +115,7 @@ class Node:
         """The values of all inputs as the rules read them."""
         # The layout is told by `x`: what `part` is applied to is itself a tuple.
         if type(self.x) is tuple:
-            values: tuple[Any, ...] = self.a
+            values: tuple[Any, ...] = self.a if self.a is not FREED else (FREED,) * len(self.x)
             return values
         return (self.a,) if self.y is None else (self.a, self.b)
 
@@ -150,6 +150,7 @@ class Modes(threading.local):
 
     recording = True
     anomaly = False
+    keeping = False
 
 
 class Switch:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from .op import Op
 from .ops import elementwise as ew
@@ -14,6 +14,8 @@ from .ops import indexing, linalg, reduction
 from .ops import shape as shaping
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from .tensor import ArrayLike, Tensor
 
 Axis: TypeAlias = "int | tuple[int, ...] | None"
@@ -115,7 +117,7 @@ class ArrayMethods:
     @property
     def T(self) -> Tensor:
         """All axes in reverse order."""
-        return shaping.permute_dims(self)
+        return shaping.matrix_transpose(self) if self.ndim == 2 else shaping.permute_dims(self)
 
     @property
     def mT(self) -> Tensor:
@@ -152,11 +154,11 @@ class ArrayMethods:
         """Mean over `axis`; see `tinygrad_nn.mean`."""
         return reduction.mean(self, axis=axis, keepdims=keepdims)
 
-    def var(self, axis: Axis = None, correction: float = 0, keepdims: bool = False, *, ddof: Any = None) -> Tensor:
+    def var(self, axis: Axis = None, correction: builtins.float = 0, keepdims: bool = False, *, ddof: Any = None) -> Tensor:
         """Variance over `axis`; see `tinygrad_nn.var`."""
         return reduction.var(self, axis=axis, correction=correction if ddof is None else ddof, keepdims=keepdims)
 
-    def std(self, axis: Axis = None, correction: float = 0, keepdims: bool = False, *, ddof: Any = None) -> Tensor:
+    def std(self, axis: Axis = None, correction: builtins.float = 0, keepdims: bool = False, *, ddof: Any = None) -> Tensor:
         """Standard deviation over `axis`; see `tinygrad_nn.std`."""
         return reduction.std(self, axis=axis, correction=correction if ddof is None else ddof, keepdims=keepdims)
 

@@ -1,4 +1,4 @@
-"""Switches for the current thread: whether operations are recorded, and whether they are searched for NaN."""
+"""Switches for the current thread: whether operations are recorded, searched for NaN, or kept with all values."""
 
 from __future__ import annotations
 
@@ -84,6 +84,26 @@ class detect_anomaly(_Decorating):
     _setting = ("anomaly", True)
 
 
+class keep_values(_Decorating):
+    """Keep every value and gradient on the graph, whatever its size, so that a drawing can tell of all of them.
+
+    Otherwise a large intermediate result is let go where no derivative reads it, and its gradient as soon as it has
+    been passed on.
+
+    Examples
+    --------
+    >>> import tinygrad_nn as tg
+    >>> x = tg.ones(1000, requires_grad=True)
+    >>> with tg.keep_values():
+    ...     loss = (x + 1).sum()
+    ...     loss.backward()
+    >>> loss.inputs[0].numpy().max()
+    np.float64(2.0)
+    """
+
+    _setting = ("keeping", True)
+
+
 def is_grad_enabled() -> bool:
     """Whether operations are being recorded in this thread."""
     from .graph import modes
@@ -91,4 +111,4 @@ def is_grad_enabled() -> bool:
     return modes.recording
 
 
-__all__ = ["detect_anomaly", "enable_grad", "is_grad_enabled", "no_grad"]
+__all__ = ["detect_anomaly", "enable_grad", "is_grad_enabled", "keep_values", "no_grad"]

@@ -21,7 +21,8 @@ class Op:
     Parameters
     ----------
     definition : callable
-        Arrays in as positional arguments, settings as keyword-only ones; an array out, or a tuple of them.
+        Arrays in as positional arguments, the last of which may be ``*inputs`` for any number, and settings as
+        keyword-only ones; an array out, or a tuple of them.
         It gives the inputs' names, the docstring and, unless `name` is given, the name.
     kernel : callable
         Computes instead of the definition's body, where that would only call it (``operator.mul``).
@@ -215,12 +216,12 @@ class Parts(tuple[Any, ...]):
 
     __slots__ = ()
 
-    def __add__(self, other: Any) -> Parts:  # type: ignore[override]
+    def __add__(self, other: Any) -> Parts:
         return Parts(b if a is None else a if b is None else a + b for a, b in zip(self, other))
 
 
 @op
-def part(parts, *, index):
+def part(parts: Any, *, index: int) -> Any:
     """One of several results of an op."""
     return parts[index]
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from .graph import Constant, Node, Spec, modes
 from .dispatch import bind_tensor_type, constant, holds_tensor, leaf, ndarray, new, plain_tensor
@@ -17,6 +16,8 @@ from .ops import indexing
 
 if TYPE_CHECKING:
     from types import ModuleType
+
+    import numpy.typing as npt
 
 ArrayLike: TypeAlias = "Tensor | npt.ArrayLike"
 
@@ -163,9 +164,7 @@ class Tensor(ArrayMethods):
     @grad.setter
     def grad(self, gradient: Tensor | None) -> None:
         if gradient is not None:
-            from .autodiff.reverse import check_gradient
-
-            gradient = check_gradient(gradient, self, "grad")
+            gradient = reverse.check_gradient(gradient, self, "grad")
             gradient = gradient if isinstance(gradient, Tensor) else plain_tensor(gradient)
         self._grad = gradient
 
@@ -201,9 +200,7 @@ class Tensor(ArrayMethods):
         >>> x.grad
         tensor(6.)
         """
-        from .autodiff.reverse import backward
-
-        backward(self, gradient, retain_graph=retain_graph, create_graph=create_graph)
+        reverse.backward(self, gradient, retain_graph=retain_graph, create_graph=create_graph)
 
     def detach(self) -> Tensor:
         """The same value, cut from what it was computed from."""
@@ -493,5 +490,8 @@ def tensor_of(node: Node) -> Tensor:
 
 
 bind_tensor_type(Tensor)
+
+# The pass works on Tensors and is imported once they exist; a look-up in each backward() would cost a microsecond.
+from .autodiff import reverse  # noqa: E402
 
 __all__ = ["ArrayLike", "HookHandle", "Tensor", "as_array", "tensor_of"]

@@ -35,7 +35,7 @@ def push_forward(results: Sequence[Node], tangents: Mapping[Node, Any], since: i
     order, older = reachable(results, since)
     record = modes.recording and (older or any(isinstance(t, Tensor) and t._node is not None for t in tangents.values()))
     found = {node: _as(tangent, record) for node, tangent in tangents.items()}
-    with np.errstate(divide="ignore", invalid="ignore"), mode("recording", True):
+    with np.errstate(all="ignore"), mode("recording", True):
         for node in order:
             if node not in found and node.op is not None:
                 incoming = [found.get(source) if type(source) is Node else None for source in node.inputs]

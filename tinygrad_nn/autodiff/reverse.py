@@ -60,7 +60,7 @@ def reverse(
         if node.a is FREED and node not in cut:
             raise RuntimeError(stale(node))
     grads = {node: _seed(seed, record) for node, seed in seeds.items()}
-    with np.errstate(divide="ignore", invalid="ignore"), mode("recording", True) if record else _NOTHING:
+    with np.errstate(all="ignore"), mode("recording", True) if record else _NOTHING:
         return _run(order, grads, wanted, cut, retain_graph or record, record)
 
 
@@ -98,7 +98,7 @@ def _run(
     """Visit nodes from the newest to the oldest; written out in one loop, as a call per node would cost a tenth of it."""
     found: dict[Node, Any] = {}
     own: set[Node] = set()  # nodes whose gradient is a sum made here, which may be added to in place
-    anomaly = modes.anomaly
+    anomaly, keeping = modes.anomaly, modes.keeping
     while order:
         node = order.pop()
         g = grads.pop(node, None)
@@ -125,7 +125,7 @@ def _run(
         out = node.value
         if record or rules is None or type(out) is tuple:
             g, args, out, rules = _open(op, node, wanted, g, record)
-        elif type(g) is not ndarray or g.size <= SMALL:
+        elif type(g) is not ndarray or g.size <= SMALL or keeping:
             node.grad = g  # for drawings
         params = node.params
         for source, rule in zip(sources, rules):
@@ -154,8 +154,11 @@ def _run(
         if not keep:
             node.a = FREED
             node.b = None
-            if type(node.value) is not float64:
-                node.value = describe(node.value) if type(out) is not tuple else tuple(map(describe, out))
+            if type(out) is ndarray:
+                if out.size > SMALL and not keeping:
+                    node.value = Spec(out.shape, out.dtype)
+            elif type(out) is tuple:
+                node.value = tuple(map(describe, out))
     return found
 
 
@@ -170,7 +173,8 @@ def _observe(node: Node, extra: dict[str, Any], g: Any, record: bool, found: dic
 
 def _open(op: Op, node: Node, wanted: set[Node] | None, g: Any, record: bool) -> tuple[Any, Any, Any, Any]:
     """Gradient, inputs, result and rules of the rarer kinds of node: recorded passes, joint rules, several results."""
-    args, out = node.args, node.value
+    args: Any = node.args
+    out = node.value
     several = type(out) is tuple
     if not several:
         value = g._value if record else g
@@ -252,7 +256,7 @@ def conform(r: Any, value: Any, op: Op, record: bool = False) -> Any:
                 f"a derivative of {op.name} gave shape {have.shape} for an input of shape {value.shape}; "
                 "a rule gives the input's shape, or that of the result it was broadcast to"
             )
-        r = sum_to(r, shape=value.shape)
+        r = sum_to(r, shape=value.shape) if record else sum_to.kernel(r, shape=value.shape)
     if have.dtype != value.dtype:
         if have.dtype.kind == "c" or value.dtype.kind != "f":
             raise TypeError(
@@ -264,9 +268,12 @@ def conform(r: Any, value: Any, op: Op, record: bool = False) -> Any:
 
 
 def _broadcasts_to(shape: tuple[int, ...], larger: tuple[int, ...]) -> bool:
-    return len(shape) <= len(larger) and all(
-        a in (1, b) for a, b in zip(shape[::-1], larger[::-1])
-    )
+    if not shape:
+        return True
+    if len(shape) > len(larger):
+        return False
+    tail = larger[-len(shape) :]
+    return tail == shape or all(a == b or a == 1 for a, b in zip(shape, tail))
 
 
 def _run_hooks(node: Node, hooks: dict[int, Any], g: Any, record: bool) -> Any:

@@ -15,22 +15,13 @@ import numpy as np
 
 from ..graph import Node, mode, modes, next_order, reachable
 from ..dispatch import leaf, ndarray, plain_tensor
-from ..op import op
+from ..ops.adjoint import alias
 from ..tensor import Tensor, as_array
 from .forward import push_forward
 from .reverse import reverse, unshared
 from .tree import flatten, map_leaves, unflatten
 
 Function: TypeAlias = Callable[..., Any]
-
-
-@op(linear="jointly", analytic=True, formula="{x}")
-def alias(x):
-    """The input itself, as a node of its own that a transform can differentiate with respect to."""
-    return x
-
-
-alias.derivatives(lambda g, out, x: g, formulas=["1"])
 
 
 class _Inputs:

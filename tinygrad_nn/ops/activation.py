@@ -32,7 +32,7 @@ def sigmoid(x):
     tensor([0.5, 0. , 1. ])
     """
     if type(x) is float64:  # NumPy's own way costs five times as much for a scalar
-        e = math.exp(min(x, 40.0))  # NaN stays: no comparison with it holds
+        e = math.exp(40.0 if x > 40.0 else x)  # noqa: FURB136 (min() costs twice as much)
         return float64(e / (e + 1.0))
     bound, one = _BOUND_AND_ONE.get(getattr(x, "dtype", None), (40.0, 1.0))
     e = np.exp(np.minimum(x, bound))

@@ -1,4 +1,4 @@
-"""Operations that the derivatives of others need: undoing a broadcast, and keeping a zero gradient zero."""
+"""Operations that the engine needs: undoing a broadcast, keeping a zero gradient zero, standing in for an input."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ SMALL = 4096
 def sum_to(x, *, shape):
     """Sum over the axes along which `shape` was broadcast to that of `x`: the adjoint of `broadcast_to`."""
     lead = x.ndim - len(shape)
+    if x.shape[lead:] == shape:  # a bias, most often
+        return np.add.reduce(x, 0 if lead == 1 else tuple(range(lead)))
     axes = (*range(lead), *(i + lead for i, n in enumerate(shape) if n == 1 and x.shape[i + lead] != 1))
     return np.add.reduce(x, axes, keepdims=True).reshape(shape)[()]
 
@@ -53,12 +55,18 @@ broadcast_to.derivatives(lambda g, out, x, *, shape: sum_to(g, shape=x.shape), f
 
 
 @op
-def zero_where_zero(g, r):
-    """`r`, but 0 where `g` is 0."""
-    return np.where(g == 0, r.dtype.type(0), r)[()]
+def zero_where_zero(g, r, x):
+    """`x`, but 0 where `g` is 0 and `r`, a product with it, is infinite or NaN."""
+    return np.where((g == 0) & ~np.isfinite(r), x.dtype.type(0), x)[()]
 
 
-zero_where_zero.derivatives(None, lambda h, out, g, r: zero_where_zero(g, h), formulas=[None, "0 where {g} is 0, else 1"])
+# Where r is finite nothing is changed, so that a mixed derivative passes there, whatever g is.
+zero_where_zero.derivatives(
+    None,
+    None,
+    lambda h, out, g, r, x: zero_where_zero(g, r, h),
+    formulas=[None, None, "0 where {g} is 0 and {r} not finite, else 1"],
+)
 
 
 def keep_zeros(g: Any, r: Any) -> Any:
@@ -70,4 +78,13 @@ def keep_zeros(g: Any, r: Any) -> Any:
     # A sum of squares is finite only if all are; it can overflow too, and then each is looked at.
     if isfinite(np.vdot(value, value).real) or np.all(np.isfinite(value)):
         return r
-    return zero_where_zero(g, r)
+    return zero_where_zero(g, r, r)
+
+
+@op(linear="jointly", analytic=True, formula="{x}")
+def alias(x):
+    """The input itself, as a node of its own that a transform can differentiate with respect to."""
+    return x
+
+
+alias.derivatives(lambda g, out, x: g, formulas=["1"])

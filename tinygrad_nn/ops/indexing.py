@@ -10,6 +10,7 @@ import numpy as np
 
 from ..op import op
 from .elementwise import where
+from .layout import ravel, shape_of
 
 asarray = np.asarray
 ndarray = np.ndarray
@@ -45,26 +46,28 @@ def _fixed(part: slice) -> slice:
     bounds = (part.start, part.stop, part.step)
     if all(bound is None or type(bound) is int for bound in bounds):
         return part
-    return slice(*(bound if bound is None else operator.index(bound) for bound in bounds))
+    try:
+        return slice(*(bound if bound is None else operator.index(bound) for bound in bounds))
+    except TypeError:
+        raise TypeError(f"{part} has bounds that are neither integers nor None") from None
 
 
 def _index_array(part: Any, caller: str) -> Any:
-    dtype = getattr(part, "dtype", None)
-    if dtype is None:
+    array = part
+    if not hasattr(part, "dtype"):
         try:
-            part = asarray(part)
+            array = asarray(part)
         except ValueError as error:
             raise IndexError(f"{caller}: {part!r} is no array of indices: {error}") from None
-        if part.size == 0 and part.dtype == np.float64:  # an empty list
-            part = part.astype(np.intp)
-        dtype = part.dtype
-    if dtype.kind not in "iub":
-        what = f"{dtype}{list(part.shape)}" if getattr(part, "ndim", 0) else repr(part)
+        if array.size == 0 and array.dtype == np.float64:  # an empty list
+            array = array.astype(np.intp)
+    if array.dtype.kind not in "iub":
+        what = f"{array.dtype}{list(array.shape)}" if array.ndim else repr(part)
         raise IndexError(
             f"{caller}: an index is made of integers, slices, None, ... and arrays of integers or bools, not {what}; "
             "convert it with astype(int), or compare to get a mask"
         )
-    return part
+    return array
 
 
 def _filled(key: tuple[Any, ...], indices: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -108,16 +111,17 @@ def _places(shape: tuple[int, ...], place: tuple[Any, ...]) -> Any:
 # --- read ------------------------------------------------------------------------------------------------------------
 
 
-@op(name="index", linear="separately", formula="{x}[…]")
+@op(name="index", linear="separately", analytic=True, formula="{x}[{key}]")
 def _index(x, *indices, key):
-    if len(indices) == 1 and indices[0].dtype.kind != "b" and all(k == slice(None) for k in key[:-1]):
-        if key[-1] is ARRAY and x.ndim >= len(key):  # NumPy takes along one axis faster than it indexes
-            return x.take(asarray(indices[0], np.intp), len(key) - 1)
+    if len(indices) == 1 and key[-1] == ARRAY and all(part == slice(None) for part in key[:-1]):
+        only = asarray(indices[0])
+        if only.dtype.kind != "b" and np.ndim(x) >= len(key):  # NumPy takes along one axis faster than it indexes
+            return asarray(x).take(asarray(only, np.intp), len(key) - 1)
     out = asarray(x)[_filled(key, indices)]
     return out if out.ndim else out[()]
 
 
-@op(linear="separately", formula="{g} put at […]")
+@op(linear="separately", analytic=True, formula="{g} put at [{key}]")
 def scatter_add(g, *indices, key, shape):
     """Zeros of `shape` with `g` added at an index, as often as it names a place: the adjoint of `index`."""
     out = np.zeros(shape, g.dtype)
@@ -179,7 +183,7 @@ def index(x: Any, key: Any) -> Any:
     tensor([2., 0., 1.])
     """
     parts, arrays = _parse(key, "index")
-    return _index(x, *arrays, key=parts)
+    return _index.apply(x, *arrays, key=parts)
 
 
 def take(x: Any, indices: Any, axis: int | None = None) -> Any:
@@ -208,8 +212,6 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     >>> tg.take(tg.tensor([1.0, 2.0, 3.0]), [2, 0])
     tensor([3., 1.])
     """
-    from .shape import ravel, shape_of
-
     indices = _index_array(indices, "take")
     if indices.dtype.kind == "b":
         raise IndexError("take: indices are integers, not bools; index with a mask: x[mask]")
@@ -238,8 +240,6 @@ def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Any:
     tensor([[2.],
             [3.]])
     """
-    from .shape import shape_of
-
     shape = shape_of(x)
     indices = _index_array(indices, "take_along_axis")
     ndim = len(shape)
@@ -259,7 +259,7 @@ def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Any:
 # --- write -----------------------------------------------------------------------------------------------------------
 
 
-@op(name="index_update", formula="{x}[…] ← {value}")
+@op(name="index_update", formula="{x}[{key}] ← {value}")
 def _update(x, value, *indices, key):
     x = asarray(x)
     dtype = np.result_type(x.dtype, value) if isinstance(value, int | float | complex) else value.dtype
@@ -271,6 +271,9 @@ def _update(x, value, *indices, key):
         out[place] = value
     else:  # one after the other, so that the last of several values for a place wins, as the gradient has it
         places = _places(out.shape, place)
+        value = asarray(value)
+        if value.ndim > places.ndim and value.size:  # NumPy lets a value have more axes, of length 1
+            value = value.reshape(value.shape[value.ndim - places.ndim :])
         out.reshape(-1)[places.ravel()] = np.broadcast_to(value, places.shape).ravel()
     return out if out.ndim else out[()]
 
@@ -293,7 +296,7 @@ def _update_gradients(needed: Any, g: Any, out: Any, x: Any, value: Any, *indice
         in_value = _index(g, *indices, key=key)
         if indices and not _distinct(tuple(getattr(i, "_value", i) for i in indices)):
             in_value = where(_wins(*indices, key=key, shape=x.shape), in_value, 0)
-        if len(value.shape) > in_value.ndim:  # NumPy lets a value have more axes, of length 1
+        if len(value.shape) > in_value.ndim:
             in_value = in_value.reshape((1,) * (len(value.shape) - in_value.ndim) + in_value.shape)
     return in_x, in_value, *(None,) * len(indices)
 
@@ -320,8 +323,8 @@ def index_update(x: Any, value: Any, index: Any) -> Any:
     Returns
     -------
     Tensor
-        Of the shape and dtype of `x`. The gradient of `x` is zero at the index; that of `value` is what is there, and zero
-        for values that were overwritten.
+        Of the shape and dtype of `x`. The gradient of `x` is zero at the index; that of `value` is what is there, and
+        zero for values that were overwritten.
 
     Raises
     ------
@@ -367,9 +370,7 @@ def fill_diagonal(g, *, shape, offset=0, axis1=0, axis2=1):
 
 
 diagonal.derivatives(
-    lambda g, out, x, *, offset, axis1, axis2: fill_diagonal(
-        g, shape=x.shape, offset=offset, axis1=axis1, axis2=axis2
-    ),
+    lambda g, out, x, *, offset, axis1, axis2: fill_diagonal(g, shape=x.shape, offset=offset, axis1=axis1, axis2=axis2),
     formulas=["1"],
 )
 fill_diagonal.derivatives(
@@ -388,8 +389,6 @@ def diag(x: Any, k: int = 0) -> Any:
     tensor([[1., 0.],
             [0., 2.]])
     """
-    from .shape import shape_of
-
     shape = shape_of(x)
     if len(shape) == 2:
         return diagonal(x, offset=k)
@@ -411,7 +410,9 @@ def _order(x: Any, axis: int, descending: bool) -> Any:
 
 @discrete
 def argsort(x, *, axis=-1, descending=False, stable=True):
-    """Indices that sort `x` along `axis`; equal elements keep their order.
+    """Indices that sort `x` along `axis`, or the flattened array if `axis` is None.
+
+    Equal elements keep their order, whatever `stable` says.
 
     Examples
     --------
@@ -419,21 +420,11 @@ def argsort(x, *, axis=-1, descending=False, stable=True):
     >>> tg.argsort(tg.tensor([3.0, 1.0, 2.0]))
     tensor([1, 2, 0])
     """
-    return _order(x, axis, descending)
+    return _order(np.ravel(x), 0, descending) if axis is None else _order(x, axis, descending)
 
 
-@op(formula="sort({x})")
-def sort(x, *, axis=-1, descending=False, stable=True):
-    """`x` sorted along `axis`.
-
-    Each element's gradient goes back to where the element came from; of equal elements the first came first. NaN is last.
-
-    Examples
-    --------
-    >>> import tinygrad_nn as tg
-    >>> tg.sort(tg.tensor([3.0, 1.0, 2.0]))
-    tensor([1., 2., 3.])
-    """
+@op(name="sort", formula="sort({x})")
+def _sort(x, *, axis=-1, descending=False):
     return np.take_along_axis(x, _order(x, axis, True), axis) if descending else np.sort(x, axis, stable=True)
 
 
@@ -442,12 +433,37 @@ def _unsort(g: Any, x: Any, axis: int, descending: bool) -> Any:
     return take_along_axis(g, rank, axis)
 
 
-sort.derivatives(lambda g, out, x, *, axis, descending, stable: _unsort(g, x, axis, descending))
-sort.forward_derivative(
-    lambda tangents, out, x, *, axis, descending, stable: take_along_axis(
+_sort.derivatives(lambda g, out, x, *, axis, descending: _unsort(g, x, axis, descending))
+_sort.forward_derivative(
+    lambda tangents, out, x, *, axis, descending: take_along_axis(
         tangents[0], argsort(x, axis=axis, descending=descending), axis
     )
 )
+
+
+def sort(x: Any, axis: int | None = -1, *, descending: bool = False, stable: bool = True) -> Any:
+    """`x` sorted along `axis`, or flattened and sorted if `axis` is None. NaN comes last.
+
+    Parameters
+    ----------
+    x : array_like
+    axis : int or None
+    descending : bool
+    stable : bool
+        Equal elements keep their order in any case.
+
+    Returns
+    -------
+    Tensor
+        Each element's gradient goes back to where the element came from.
+
+    Examples
+    --------
+    >>> import tinygrad_nn as tg
+    >>> tg.sort(tg.tensor([3.0, 1.0, 2.0]))
+    tensor([1., 2., 3.])
+    """
+    return _sort(ravel(x) if axis is None else x, axis=0 if axis is None else axis, descending=descending)
 
 
 @discrete

@@ -92,14 +92,14 @@ mean.derivatives(
 # --- spread ----------------------------------------------------------------------------------------------------------
 
 
-def _variance(x: Any, axis: Any, correction: float, keepdims: bool) -> Any:
+def _variance(x: Any, axis: Any, correction: float, keepdims: Any) -> Any:
     """The mean of squared distances to the mean, in two passes: one pass would lose the digits of a small variance."""
     x = as_float(x)
     freedom = reduced_count(x.shape, axis) - correction
     if x.dtype.char == "e" or freedom <= 0:
         return np.var(x, axis=axis, ddof=correction, keepdims=keepdims)
     distance = x - np.add.reduce(x, axis=axis, keepdims=True) / reduced_count(x.shape, axis)
-    squares: Any = distance * distance if x.dtype.kind == "f" else (distance * distance.conj()).real
+    squares = distance * distance if x.dtype.kind == "f" else (distance * distance.conj()).real
     return np.add.reduce(squares, axis=axis, keepdims=keepdims) / freedom
 
 

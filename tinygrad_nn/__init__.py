@@ -1,0 +1,128 @@
+"""Automatic differentiation on NumPy: record a computation once, read its graph many times.
+
+>>> import tinygrad_nn as tg
+>>> a, b, c = (tg.tensor(x, requires_grad=True) for x in (5.0, 3.0, 2.0))
+>>> J = 3 * (a + b * c)
+>>> J.backward()
+>>> J.item(), b.grad.item()
+(33.0, 6.0)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from numpy import (
+    bool,
+    can_cast,
+    complex64,
+    complex128,
+    e,
+    euler_gamma,
+    finfo,
+    float16,
+    float32,
+    float64,
+    iinfo,
+    inf,
+    int8,
+    int16,
+    int32,
+    int64,
+    isdtype,
+    nan,
+    newaxis,
+    pi,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
+)
+
+from .tensor import Tensor  # first: the operations bind to it
+from . import autodiff, creation, modes, random
+from .autodiff import *  # noqa: F403
+from .creation import *  # noqa: F403
+from .modes import *  # noqa: F403
+from .op import Op, op
+from .ops import elementwise, indexing, linalg, reduction, shape
+from .ops.elementwise import *  # noqa: F403
+from .ops.indexing import *  # noqa: F403
+from .ops.linalg import *  # noqa: F403
+from .ops.reduction import *  # noqa: F403
+from .ops.shape import *  # noqa: F403
+from .random import manual_seed
+
+if TYPE_CHECKING:
+    from . import data, nn, optim, testing
+    from .drawing import draw
+    from .io import load, save
+
+__version__ = "0.1.0"
+
+#: Where the names are that are imported when first used.
+_LAZY = {"draw": "drawing", "save": "io", "load": "io"}
+_LAZY_MODULES = frozenset(("data", "nn", "optim", "testing"))
+
+__all__ = [
+    "Op",
+    "Tensor",
+    "bool",
+    "can_cast",
+    "complex64",
+    "complex128",
+    "data",
+    "draw",
+    "e",
+    "euler_gamma",
+    "finfo",
+    "float16",
+    "float32",
+    "float64",
+    "iinfo",
+    "inf",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "isdtype",
+    "linalg",
+    "load",
+    "manual_seed",
+    "nan",
+    "newaxis",
+    "nn",
+    "op",
+    "optim",
+    "pi",
+    "random",
+    "save",
+    "testing",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+]
+__all__ += autodiff.__all__
+__all__ += creation.__all__
+__all__ += elementwise.__all__
+__all__ += indexing.__all__
+__all__ += linalg.__all__
+__all__ += modes.__all__
+__all__ += reduction.__all__
+__all__ += shape.__all__
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name in _LAZY_MODULES:
+        return import_module(f"{__name__}.{name}")
+    if name in _LAZY:
+        value = globals()[name] = getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
