@@ -67,7 +67,7 @@ def _unary_dispatch(op: Op) -> Callable[[Any], Any]:
             if not modes.recording:
                 xn = None
         if xn is None:
-            return unrecorded(out)
+            return unrecorded(out, (xv,))
         if type(out) is tuple:
             return record(op, (x,), (xv,), 1, None, out)
         keep_x, keep_out = reads[1]
@@ -119,7 +119,7 @@ def _binary_dispatch(op: Op) -> Callable[[Any, Any], Any]:
             if not modes.recording:
                 xn = yn = None
         if xn is None and yn is None:
-            return unrecorded(out)
+            return unrecorded(out, (xv, yv))
         if type(out) is tuple:
             return record(op, (x, y), (xv, yv), (xn is not None) + 2 * (yn is not None), None, out)
         if xn is None:
@@ -128,16 +128,18 @@ def _binary_dispatch(op: Op) -> Callable[[Any, Any], Any]:
                 xn = xv
             else:
                 xn = constant(x, xv)
-                if keep_x:
-                    xv = owned(x, xv)
+                if unowned(x, xv):
+                    xv, out = apart(xv, out, keep_x)
+                    result._value = out
         elif yn is None:
             keep_x, keep_y, keep_out = reads[1]
             if type(y) in PLAIN:
                 yn = yv
             else:
                 yn = constant(y, yv)
-                if keep_y:
-                    yv = owned(y, yv)
+                if unowned(y, yv):
+                    yv, out = apart(yv, out, keep_y)
+                    result._value = out
         else:
             keep_x, keep_y, keep_out = reads[3]
         node = new(Node)
@@ -170,7 +172,7 @@ def _general_dispatch(op: Op) -> Callable[..., Any]:
             if not known.issuperset(settings):
                 unknown = sorted(settings.keys() - known)
                 raise TypeError(f"{op.name} has no setting {unknown[0]!r}; it has {sorted(known) or 'none'}")
-            settings = {**defaults, **settings}
+            settings = {**defaults, **{name: frozen(op, name, setting) for name, setting in settings.items()}}
         else:
             settings = defaults
         tensors = False
@@ -198,7 +200,7 @@ def _general_dispatch(op: Op) -> Callable[..., Any]:
             if not modes.recording:
                 mask = 0
         if not mask or not op.differentiable:
-            return unrecorded(out)
+            return unrecorded(out, values)
         return record(op, inputs, values, mask, settings or None, out)
 
     return apply
@@ -218,9 +220,33 @@ def _name_settings(op: Op, given: tuple[Any, ...], settings: dict[str, Any]) -> 
     return given[:count]
 
 
-def unrecorded(out: Any) -> Any:
-    """What an op made, in Tensors, with nothing recorded."""
-    return tuple(map(plain_tensor, out)) if type(out) is tuple else plain_tensor(out)
+def frozen(op: Op, name: str, setting: Any) -> Any:
+    """A setting as a rule will read it later: lists and arrays are copied, as the caller may change them until then."""
+    kind = type(setting)
+    if kind is list or kind is tuple:
+        return tuple([frozen(op, name, item) for item in setting])
+    if isinstance(setting, ndarray):
+        return setting.copy()
+    if isinstance(setting, Tensor):
+        if setting._node is not None:
+            raise TypeError(
+                f"{op.name}: the setting {name!r} is a Tensor that requires gradients, but settings have none; "
+                f"give a number ({name}.item()), or compute with operations that take it as an input"
+            )
+        return np.copy(setting._value)[()]
+    return setting
+
+
+def unrecorded(out: Any, values: Sequence[Any]) -> Any:
+    """What an op made of `values`, in Tensors, with nothing recorded."""
+    if type(out) is tuple:
+        return tuple([unrecorded(part, values) for part in out])
+    if type(out) is ndarray:
+        for value in values:
+            if out is value:
+                out = out.view()  # so that it does not pass for an array of the Tensor's own
+                break
+    return plain_tensor(out)
 
 
 def record(
@@ -237,8 +263,8 @@ def record(
             sources.append(x._node)
         else:
             sources.append(value if type(x) in PLAIN else constant(x, value))
-            if keep_x:
-                value = owned(x, value)
+            if unowned(x, value):
+                value, out = apart(value, out, keep_x)
         mask >>= 1
         kept.append(value if keep_x or type(value) is not ndarray else describe(value))
     node = new(Node)
@@ -339,11 +365,18 @@ def constant(x: Any, value: Any) -> Constant:
     return node
 
 
-def owned(x: Any, value: Any) -> Any:
-    """A constant's value as a rule will read it later: copied if somebody else could write to it until then."""
-    if type(value) is ndarray and (value.base is not None or not isinstance(x, Tensor)):
-        return value.copy()
-    return value
+def unowned(x: Any, value: Any) -> bool:
+    """Whether somebody else can write to the value of a constant input."""
+    return type(value) is ndarray and (value.base is not None or not isinstance(x, Tensor))
+
+
+def apart(value: Any, out: Any, kept: bool) -> tuple[Any, Any]:
+    """An unowned value, as a rule will read it later, and the result: copies, so that a later write reaches neither."""
+    if type(out) is ndarray and (out is value or out.base is not None):
+        out = out.copy()
+    elif type(out) is tuple:
+        out = tuple([apart(value, part, False)[1] for part in out])
+    return value.copy() if kept else value, out
 
 
 def to_value(op: Op, x: Any) -> Any:
@@ -351,7 +384,9 @@ def to_value(op: Op, x: Any) -> Any:
     if isinstance(x, Tensor):
         return x._value
     if isinstance(x, ndarray | np.generic | Spec) and x.dtype.kind in "biufc":
-        return x[()] if isinstance(x, ndarray) and not x.ndim else x
+        if isinstance(x, ndarray):
+            return plain_array(x) if x.ndim else x[()]
+        return x
     if isinstance(x, list | tuple) and holds_tensor(x):
         raise TypeError(f"{op.name}: a list of Tensors is no array; join them first with tg.stack([...])")
     try:
@@ -364,6 +399,15 @@ def to_value(op: Op, x: Any) -> Any:
             "give numbers, an array or a Tensor"
         )
     return value
+
+
+def plain_array(x: Any) -> Any:
+    """An array without what a subclass adds: a memory map is read as an array, a masked array is refused."""
+    if type(x) is ndarray:
+        return x
+    if hasattr(x, "mask"):
+        raise TypeError("a masked array would lose its mask here; give x.filled(...) and use the mask with tg.where")
+    return np.asarray(x)
 
 
 def holds_tensor(items: Any) -> bool:

@@ -173,16 +173,19 @@ class mode:
     def __init__(self, name: str, value: bool) -> None:
         self._name = name
         self._value = value
-        self._saved: list[bool] = []
+        self._saved: dict[int, list[bool]] = {}  # by thread: one instance may be entered by several
 
     def __enter__(self) -> None:
-        self._saved.append(getattr(modes, self._name))
+        self._saved.setdefault(threading.get_ident(), []).append(getattr(modes, self._name))
         with _switch_lock:
             switch.active += 1
         setattr(modes, self._name, self._value)
 
     def __exit__(self, *_: object) -> None:
-        setattr(modes, self._name, self._saved.pop())
+        saved = self._saved[threading.get_ident()]
+        setattr(modes, self._name, saved.pop())
+        if not saved:
+            del self._saved[threading.get_ident()]
         with _switch_lock:
             switch.active -= 1
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from .graph import Constant, Node, Spec, modes
-from .dispatch import bind_tensor_type, constant, holds_tensor, leaf, ndarray, new, plain_tensor
+from .dispatch import bind_tensor_type, constant, holds_tensor, leaf, ndarray, new, plain_array, plain_tensor
 from .op import Op, part
 from .methods import ArrayMethods
 from .ops import indexing
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 ArrayLike: TypeAlias = "Tensor | npt.ArrayLike"
+
+
+_accumulating = threading.RLock()
 
 
 class Tensor(ArrayMethods):
@@ -281,8 +285,9 @@ class Tensor(ArrayMethods):
 
     def _accumulate(self, gradient: Tensor) -> None:
         """Add to `grad`, in a new array: the old one may be held by somebody."""
-        old = getattr(self, "_grad", None)
-        self._grad = gradient if old is None else old + gradient
+        with _accumulating:  # of several passes at once in other threads
+            old = getattr(self, "_grad", None)
+            self._grad = twin(gradient) if old is None else old + gradient
 
     # --- writes, by binding to a new value ---------------------------------------------------------------------------
 
@@ -304,8 +309,11 @@ class Tensor(ArrayMethods):
         if self._node is not None and self._node.op is None and result._node is None:
             self._assign(result._value)
             return
+        retained = self._node is not None and self._node.extra is not None and self._node.extra.pop("retain", False)
         self._value = result._value
         self._node = result._node
+        if retained and self._node is not None:
+            self.retain_grad()  # asked for by the Tensor, which is now this result
         if hasattr(self, "_constant"):
             del self._constant
 
@@ -465,6 +473,8 @@ def as_array(data: Any, dtype: npt.DTypeLike | None = None, *, copy: bool) -> An
     elif isinstance(data, list | tuple):
         if holds_tensor(data):
             raise TypeError("a list of Tensors would be cut from its graph here; join them with tg.stack([...])")
+    elif isinstance(data, ndarray):
+        data = plain_array(data)
     try:
         value = np.array(data, dtype) if copy else np.asarray(data, dtype)
     except ValueError as error:
@@ -474,6 +484,13 @@ def as_array(data: Any, dtype: npt.DTypeLike | None = None, *, copy: bool) -> An
     if value.ndim == 0:
         return value[()]
     return value if copy else value.view()
+
+
+def twin(tensor: Tensor) -> Tensor:
+    """Another Tensor of the same value at the same place in the graph: binding one anew leaves the other."""
+    made = plain_tensor(tensor._value)
+    made._node = tensor._node
+    return made
 
 
 def tensor_of(node: Node) -> Tensor:
@@ -494,4 +511,4 @@ bind_tensor_type(Tensor)
 # The pass works on Tensors and is imported once they exist; a look-up in each backward() would cost a microsecond.
 from .autodiff import reverse  # noqa: E402
 
-__all__ = ["ArrayLike", "HookHandle", "Tensor", "as_array", "tensor_of"]
+__all__ = ["ArrayLike", "HookHandle", "Tensor", "as_array", "tensor_of", "twin"]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
+import numpy as np
+
 from ..graph import Node, mode, modes, next_order, reachable
+from ..dispatch import plain_tensor
 from ..op import Op
-from ..tensor import Tensor, tensor_of
-from .reverse import label, reverse, tensor_at
+from ..tensor import Tensor, tensor_of, twin
+from .reverse import label, reverse
 from .tree import flatten, map_leaves, unflatten
 
 
@@ -65,7 +68,7 @@ class _Segment:
         outs, structure, made, self.outside = self._run(self.args, self.kwargs)
         if not made:
             return unflatten(structure, outs)
-        values = tuple(outs[i]._value for i in made)
+        self.values = values = tuple(outs[i]._value for i in made)
         # Registered nowhere: it stands for this call alone.
         stand_in = Op(_definition, name=f"checkpoint({getattr(self.f, '__name__', 'f')})")
         stand_in.kernel = lambda *_: values if len(values) > 1 else values[0]
@@ -96,13 +99,7 @@ class _Segment:
                 outs, _structure, made, outside = self._run(self.args, self.kwargs)
         finally:
             set_state(now)
-        if outside != self.outside:
-            changed = next((node for node in self.outside if node not in outside), None)
-            raise RuntimeError(
-                f"checkpoint: {getattr(self.f, '__name__', 'f')} reads other Tensors than it did at first"
-                + (f" (not {label(changed)} any more)" if changed is not None else "")
-                + "; do not update what it reads between the call and backward()"
-            )
+        self._compare([outs[i]._value for i in made], outside)
         gradients = g if isinstance(g, tuple) else (g,)
         targets = [node for node, wanted in zip(self.outside, needed, strict=True) if wanted]
         seeds: dict[Node, Any] = {}
@@ -114,14 +111,29 @@ class _Segment:
         return [found.get(node) for node in self.outside]
 
 
+    def _compare(self, values: list[Any], outside: list[Node]) -> None:
+        """Raise unless the second run read the same Tensors and gave the same results as the first."""
+        if outside == self.outside and all(map(partial(np.array_equal, equal_nan=True), values, self.values)):
+            return
+        changed = next((node for node in self.outside if node not in outside), None)
+        raise RuntimeError(
+            f"checkpoint: {getattr(self.f, '__name__', 'f')} "
+            + ("reads other Tensors than" if outside != self.outside else "gives other values than")
+            + " it did at first"
+            + (f" (not {label(changed)} any more)" if changed is not None else "")
+            + "; do not change what it reads between the call and backward(), and draw random numbers from the "
+            "default generator"
+        )
+
+
 def _definition(*inputs: Any) -> Any:
     """A function that is run again in the reverse pass."""
 
 
 def _snapshot(x: Any) -> Any:
-    if not isinstance(x, Tensor) or x._node is None:
-        return x
-    return tensor_at(x._node, x._value)
+    if isinstance(x, Tensor):
+        return twin(x) if x._node is not None else plain_tensor(np.copy(x._value)[()])
+    return x.copy() if isinstance(x, np.ndarray) else x
 
 
 def _boundary(roots: Iterable[Node], start: int) -> list[Node]:

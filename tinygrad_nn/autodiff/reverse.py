@@ -11,9 +11,9 @@ import numpy as np
 from ..graph import FREED, SMALL, Constant, Node, Spec, describe, mode, modes, reachable
 from ..dispatch import plain_tensor
 from ..errors import show, statistics
-from ..op import Op, Parts
+from ..op import Op, Parts, part
 from ..ops.adjoint import keep_zeros, sum_to
-from ..tensor import Tensor
+from ..tensor import Tensor, twin
 
 float64 = np.float64
 ndarray = np.ndarray
@@ -104,11 +104,14 @@ def _run(
         g = grads.pop(node, None)
         if g is None:  # nothing flowed here: an input that no rule passes on to
             continue
+        if node in targets:
+            found[node] = g
+            continue
         extra = node.extra
         if extra is not None and ("hooks" in extra or "retain" in extra):
             g = _observe(node, extra, g, record, found)
         op = node.op
-        if op is None or node in targets:
+        if op is None:
             found[node] = g
             continue
         sources: Any = node.x
@@ -182,7 +185,7 @@ def _open(op: Op, node: Node, wanted: set[Node] | None, g: Any, record: bool) ->
             node.grad = value
     else:
         g = tuple(
-            np.zeros(value.shape, value.dtype) if part is None else part for part, value in zip(g, out, strict=True)
+            np.zeros(value.shape, value.dtype) if given is None else given for given, value in zip(g, out, strict=True)
         )
     if record:
         args, out = args_as_tensors(node)
@@ -219,7 +222,12 @@ def args_as_tensors(node: Node) -> tuple[list[Any], Any]:
         for source, value in zip(node.inputs, node.args)
     ]
     out = node.value
-    return args, out if type(out) is Spec or type(out) is tuple else tensor_at(node, out)
+    if type(out) is tuple:
+        whole = tensor_at(node, out)
+        out = tuple([value if type(value) is Spec else part(whole, index=i) for i, value in enumerate(out)])
+    elif type(out) is not Spec:
+        out = tensor_at(node, out)
+    return args, out
 
 
 def tensor_at(node: Node, value: Any) -> Tensor:
@@ -279,7 +287,7 @@ def _broadcasts_to(shape: tuple[int, ...], larger: tuple[int, ...]) -> bool:
 def _run_hooks(node: Node, hooks: dict[int, Any], g: Any, record: bool) -> Any:
     """Pass a gradient by the hooks of its Tensor; each may give another in its place."""
     for hook in tuple(hooks.values()):
-        given = hook(g if record else plain_tensor(g))
+        given = hook(twin(g) if record else plain_tensor(g))
         if given is not None:
             value = node.value
             given = given if isinstance(given, Tensor) else plain_tensor(np.asarray(given))

@@ -16,7 +16,7 @@ import numpy as np
 from ..graph import Node, mode, modes, next_order, reachable
 from ..dispatch import leaf, ndarray, plain_tensor
 from ..ops.adjoint import alias
-from ..tensor import Tensor, as_array
+from ..tensor import Tensor, as_array, twin
 from .forward import push_forward
 from .reverse import reverse, unshared
 from .tree import flatten, map_leaves, unflatten
@@ -42,7 +42,7 @@ class _Inputs:
         """A result in the kind of the inputs: an array, a Tensor for Tensors, or one still connected to the outside."""
         if isinstance(x, Tensor):
             if x._node is not None and (x._node.order < self.start or reachable([x._node], self.start)[1]):
-                return x
+                return twin(x)
             x = x._value.copy()
         x = unshared(x, shared)
         return plain_tensor(x) if self.give_tensors else x
@@ -56,7 +56,7 @@ class _Inputs:
             if gradient is None:
                 gradient = np.zeros(tensor.shape, tensor.dtype)[()]
             # A pass that was recorded gave Tensors: something outside took part.
-            leaves.append(gradient if isinstance(gradient, Tensor) else self.answer(gradient, shared))
+            leaves.append(twin(gradient) if isinstance(gradient, Tensor) else self.answer(gradient, shared))
         return unflatten(self.structure, leaves)
 
 
@@ -133,7 +133,7 @@ def _differentiate(
         found = reverse({out._node: out.dtype.type(1)}, targets=inputs.nodes, since=inputs.start)
     gradients = inputs.gradients(found)
     connected = any(isinstance(gradient, Tensor) for gradient in found.values())
-    value = out if connected else inputs.answer(out, set())
+    value = twin(out) if connected else inputs.answer(out, set())
     return value, gradients[0] if isinstance(argnums, int) else gradients
 
 
@@ -250,6 +250,7 @@ def vjp(f: Function, *xs: Any) -> tuple[Any, Function]:
     outs, structure = flatten(_run(f, inputs.trees(), {}))
     for out in outs:
         _check_result(out, f, "vjp")
+    outs = [twin(out) for out in outs]  # the caller may bind the ones that f returned anew
 
     def pullback(v: Any) -> Any:
         seeds: dict[Node, Any] = {}

@@ -48,3 +48,8 @@ def check_dtype(x: Any, dtype: Any) -> None:
     """Refuse to reduce fractions in integers: the result would have no derivative."""
     if dtype is not None and asarray(x).dtype.kind in "fc" and np.dtype(dtype).kind not in "fc":
         raise TypeError(f"dtype={np.dtype(dtype)} has no fractions; convert the result with astype instead")
+
+
+def share(g: Any, count: int) -> Any:
+    """A mean's gradient, g / count, by the reciprocal of a count that float16 cannot hold."""
+    return g / count if count < 65504 else g * (1 / count)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..op import op
+from .axes import share
 from .elementwise import log, log1p, maximum, sigmoid
 from .neural import one_hot
 from .reduction import softmax
@@ -25,13 +26,15 @@ def _reduced(losses: Any, reduction: str) -> Any:
         return losses
     if reduction not in ("mean", "sum"):
         raise ValueError(f'reduction must be "mean", "sum" or "none", not {reduction!r}')
+    if losses.dtype.char == "e":  # a sum of many in float16 overflows, and so does their count
+        return losses.mean() if reduction == "mean" else losses.sum()
     total = np.add.reduce(losses, None)
     return total / losses.dtype.type(losses.size) if reduction == "mean" else total
 
 
 def _share(g: Any, reduction: str, size: int) -> Any:
     """The gradient of each sample's loss."""
-    return g / size if reduction == "mean" else g
+    return share(g, size) if reduction == "mean" else g
 
 
 def _same_shape(x: Any, target: Any) -> None:
@@ -61,6 +64,7 @@ def mse_loss(x, target, *, reduction="mean"):
 mse_loss.derivatives(
     lambda g, out, x, target, *, reduction: (x - target) * _share(2 * g, reduction, x.size),
     lambda g, out, x, target, *, reduction: (target - x) * _share(2 * g, reduction, x.size),
+    formulas=["2·({x} − {target}), {reduction}", "2·({target} − {x}), {reduction}"],
 )
 
 
@@ -102,6 +106,10 @@ binary_cross_entropy.derivatives(
     lambda g, out, x, target, *, reduction: (
         (maximum(log1p(-x), LOWEST_LOG) - maximum(log(x), LOWEST_LOG)) * _share(g, reduction, x.size)
     ),
+    formulas=[
+        "({x} − {target})/({x}·(1 − {x})), {reduction}",
+        "log(1 − {x}) − log({x}), {reduction}",
+    ],
 )
 
 
@@ -115,6 +123,7 @@ def binary_cross_entropy_with_logits(x, target, *, reduction="mean"):
 binary_cross_entropy_with_logits.derivatives(
     lambda g, out, x, target, *, reduction: (sigmoid(x) - target) * _share(g, reduction, x.size),
     lambda g, out, x, target, *, reduction: -x * _share(g, reduction, x.size),
+    formulas=["σ({x}) − {target}, {reduction}", "−{x}, {reduction}"],
 )
 
 
@@ -136,4 +145,5 @@ def _cross_entropy_gradient(g: Any, x: Any, labels: Any, reduction: str) -> Any:
 cross_entropy.derivatives(
     lambda g, out, x, labels, *, reduction: _cross_entropy_gradient(g, x, labels, reduction),
     None,
+    formulas=["softmax({x}) − 1 at {labels}, {reduction}", None],
 )

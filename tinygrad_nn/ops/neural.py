@@ -23,11 +23,19 @@ def _affine(x, weight):
     return x.reshape(-1, x.shape[-1]).dot(weight.T).reshape(*x.shape[:-1], weight.shape[0])
 
 
+# Between matrices `dot` is `@`, and takes NumPy half the time to get to the product.
+
+
+def _input_gradient(g: Any, weight: Any) -> Any:
+    """The product g·W."""
+    return g.dot(weight) if g.ndim == 2 else g @ weight
+
+
 def _weight_gradient(g: Any, x: Any) -> Any:
-    """gᵀ·x over all samples: made in the weight's own layout, so that no copy follows."""
+    """The product gᵀ·x over all samples: made in the weight's own layout, so that no copy follows."""
     if g.ndim == 2:
-        return g.T @ x
-    return g.reshape(-1, g.shape[-1]).T @ x.reshape(-1, x.shape[-1])
+        return g.T.dot(x)
+    return g.reshape(-1, g.shape[-1]).T.dot(x.reshape(-1, x.shape[-1]))
 
 
 @op(linear="separately", analytic=True, formula="{x}·{weight}ᵀ")
@@ -50,8 +58,9 @@ def linear_map(x, weight):
 
 
 linear_map.derivatives(
-    lambda g, out, x, weight: g @ weight,
+    lambda g, out, x, weight: _input_gradient(g, weight),
     lambda g, out, x, weight: _weight_gradient(g, x),
+    formulas=["{weight}", "{x}"],
 )
 
 
@@ -90,9 +99,10 @@ def linear(x, weight, bias):
 
 
 linear.derivatives(
-    lambda g, out, x, weight, bias: g @ weight,
+    lambda g, out, x, weight, bias: _input_gradient(g, weight),
     lambda g, out, x, weight, bias: _weight_gradient(g, x),
     lambda g, out, x, weight, bias: g.sum(0) if g.ndim == 2 else g,  # the engine's own way costs twice as much
+    formulas=["{weight}", "{x}", "1"],
 )
 
 
@@ -114,7 +124,10 @@ def leaky_relu(x, *, negative_slope=0.01):
     return np.where(x > 0, x, x * negative_slope)[()]
 
 
-leaky_relu.derivatives(lambda g, out, x, *, negative_slope: where(x > 0, g, g * negative_slope))
+leaky_relu.derivatives(
+    lambda g, out, x, *, negative_slope: where(x > 0, g, g * negative_slope),
+    formulas=["1 where {x} > 0, else {negative_slope}"],
+)
 
 
 @op(elementwise=True, formula="elu({x})")
@@ -126,7 +139,10 @@ def elu(x, *, alpha=1.0):
     return np.where(x > 0, x, np.expm1(np.minimum(x, 0)) * alpha)[()]
 
 
-elu.derivatives(lambda g, out, x, *, alpha: where(x > 0, g, g * alpha * exp(where(x > 0, 0, x))))
+elu.derivatives(
+    lambda g, out, x, *, alpha: where(x > 0, g, g * alpha * exp(where(x > 0, 0, x))),
+    formulas=["1 where {x} > 0, else {alpha}·exp({x})"],
+)
 
 
 @op(elementwise=True, formula="Φ({x})")

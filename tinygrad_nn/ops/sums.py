@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..op import op
-from .axes import as_float, check_dtype, keep_axes, reduced_axes, reduced_count, spread
+from .axes import as_float, check_dtype, keep_axes, reduced_axes, reduced_count, share, spread
 from .choice import where
 
 linear = partial(op, linear="jointly", analytic=True)
@@ -84,7 +84,7 @@ def mean(x, *, axis=None, keepdims=False):
 
 sum.derivatives(lambda g, out, x, *, axis, keepdims, dtype: spread(g, x.shape, axis, keepdims), formulas=["1"])
 mean.derivatives(
-    lambda g, out, x, *, axis, keepdims: spread(g / reduced_count(x.shape, axis), x.shape, axis, keepdims),
+    lambda g, out, x, *, axis, keepdims: spread(share(g, reduced_count(x.shape, axis)), x.shape, axis, keepdims),
     formulas=["1/n"],
 )
 

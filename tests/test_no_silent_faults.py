@@ -1,0 +1,218 @@
+"""Ways in which an engine could give a wrong gradient without a word, each of which must be right or raise."""
+
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+import tinygrad_nn as tg
+from tinygrad_nn import nn
+
+
+def leaf(x, **kwargs):
+    return tg.tensor(x, requires_grad=True, **kwargs)
+
+
+def test_an_op_with_several_results_whose_rule_reads_them_has_a_second_derivative():
+    @tg.op
+    def exp_and_sin(x):
+        return np.exp(x), np.sin(x)
+
+    exp_and_sin.derivatives(lambda g, out, x: g[0] * out[0] + g[1] * tg.cos(x))
+    assert tg.grad(tg.grad(lambda x: exp_and_sin(x)[0]))(1.0) == pytest.approx(np.e)
+    assert tg.grad(tg.grad(lambda x: exp_and_sin(x)[1]))(1.0) == pytest.approx(-np.sin(1.0))
+
+
+def test_checkpoint_keeps_its_arguments_as_they_were():
+    x, c = leaf(3.0), tg.tensor(2.0)
+    y = tg.checkpoint(lambda x, c: x * x * c)(x, c)
+    c += 1
+    y.backward()
+    assert x.grad.item() == 12.0
+    x, c = leaf([3.0]), np.array([2.0])
+    y = tg.checkpoint(lambda x, c: x * x * c)(x, c)
+    c[:] = 9.0
+    y.sum().backward()
+    assert x.grad.numpy().tolist() == [12.0]
+
+
+def test_checkpoint_notices_that_what_it_closes_over_has_changed():
+    x, c = leaf(3.0), tg.tensor(2.0)
+    y = tg.checkpoint(lambda x: x * x * c)(x)
+    c += 1
+    with pytest.raises(RuntimeError, match="other values"):
+        y.backward()
+
+
+def test_a_pullback_belongs_to_the_result_as_it_was():
+    x = leaf(3.0)
+    out, pullback = tg.vjp(lambda x: x * x, x)
+    out *= 10
+    assert pullback(1.0)[0].item() == 6.0
+
+
+def test_recorded_gradients_are_tensors_of_their_own():
+    a, b = leaf([1.0, 2.0]), leaf([3.0, 4.0])
+    (a + b).sum().backward(create_graph=True)
+    a.grad *= 2
+    assert b.grad.numpy().tolist() == [1.0, 1.0]
+    v = leaf([1.0, 1.0])
+    x = leaf([1.0, 2.0])
+    (x * 1).backward(v, create_graph=True)
+    assert x.grad is not v
+
+
+def test_a_hook_that_binds_the_gradient_anew_changes_it_for_nobody_else():
+    def double(g):
+        g *= 2
+
+    a, b = leaf([1.0, 2.0]), leaf([3.0, 4.0])
+    a.register_hook(double)
+    (a + b).sum().backward(create_graph=True)
+    assert a.grad.numpy().tolist() == [1.0, 1.0]
+    assert b.grad.numpy().tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("function", "setting", "other"),
+    [
+        (lambda x, s: tg.permute_dims(x, axes=s), [1, 2, 0], [2, 0, 1]),
+        (lambda x, s: tg.roll(x, shift=s, axis=(0, 1, 2)), [1, 2, 0], [0, 0, 0]),
+        (lambda x, s: tg.tensordot(x, np.arange(12.0).reshape(3, 4), axes=s), [[1], [0]], [[0], [0]]),
+        (lambda x, s: tg.sum(x, axis=tuple(s)), [1, 2], [0, 1]),
+    ],
+)
+def test_a_list_given_as_a_setting_may_change_later(function, setting, other):
+    gradients = []
+    for change in (False, True):
+        given = [list(s) if isinstance(s, list) else s for s in setting]
+        x = leaf(np.arange(24.0).reshape(2, 3, 4))
+        y = function(x, given)
+        if change:
+            given[:] = other
+        (y * np.arange(y.size).reshape(y.shape)).sum().backward()
+        gradients.append(x.grad.numpy())
+    np.testing.assert_array_equal(*gradients)
+
+
+def test_a_memory_map_is_copied_as_any_array(tmp_path):
+    m = np.memmap(tmp_path / "m", float, "w+", shape=3)
+    m[:] = 2.0
+    x = leaf(np.ones(3))
+    y = (x * m).sum()
+    m[:] = 9.0
+    y.backward()
+    assert x.grad.numpy().tolist() == [2.0, 2.0, 2.0]
+
+
+def test_a_masked_array_is_refused():
+    masked = np.ma.masked_array([1.0, 2.0], mask=[True, False])
+    with pytest.raises(TypeError, match="mask"):
+        leaf([1.0, 2.0]) * tg.asarray(masked)
+    with pytest.raises(TypeError, match="mask"):
+        tg.tensor(masked)
+
+
+def test_retain_grad_follows_the_tensor_when_it_is_bound_anew():
+    y = leaf([1.0, 2.0]) * 2
+    y.retain_grad()
+    y *= 3
+    y.sum().backward()
+    assert y.grad.numpy().tolist() == [1.0, 1.0]
+
+
+def test_a_tensor_that_requires_gradients_is_no_setting():
+    slope = leaf(0.1)
+    with pytest.raises(TypeError, match="setting"):
+        nn.functional.leaky_relu(leaf([1.0, -1.0]), slope)
+
+    @tg.op
+    def scaled(x, *, k):
+        return x * k
+
+    scaled.derivatives(lambda g, out, x, *, k: g * k)
+    with pytest.raises(TypeError, match="'k'.*requires gradients"):
+        scaled(leaf(1.0), k=slope)
+    assert scaled(leaf(1.0), k=tg.tensor(3.0)).item() == 3.0
+
+
+def test_means_and_sums_of_many_in_float16():
+    x = leaf(np.ones(70_000, np.float16))
+    x.mean().backward()
+    np.testing.assert_allclose(x.grad.numpy(), 1 / 70_000, rtol=0.05)
+    bias = leaf(np.zeros(2, np.float16))
+    (tg.zeros((5000, 2), dtype=tg.float16) + bias).sum().backward()
+    assert bias.grad.numpy().tolist() == [5000.0, 5000.0]
+    loss = nn.MSELoss()(leaf(np.ones(70_000, np.float16)), tg.zeros(70_000, dtype=tg.float16))
+    assert loss.item() == 1.0
+
+
+def test_an_op_that_returns_its_input_does_not_share_it_with_the_user():
+    @tg.op
+    def straight_through(x, q):
+        return q
+
+    straight_through.derivatives(lambda g, out, x, q: g, None)
+    for wrap in (lambda q: q, tg.asarray):
+        x, q = leaf([1.0, 2.0]), np.array([5.0, 6.0])
+        y = straight_through(x, wrap(q))
+        loss = (y * y).sum()
+        q[:] = 0.0
+        loss.backward()
+        assert x.grad.numpy().tolist() == [10.0, 12.0]
+    constant = straight_through(tg.tensor([1.0, 2.0]), q)
+    q[:] = 3.0
+    w = leaf([1.0, 1.0])
+    loss = (w * constant).sum()
+    q[:] = 7.0
+    loss.backward()
+    assert w.grad.numpy().tolist() == [3.0, 3.0]
+
+
+def test_a_hook_on_what_a_checkpoint_reads_runs_once():
+    x = leaf(3.0)
+    x.register_hook(lambda g: g * 10)
+    tg.checkpoint(lambda x: x * x)(x).backward()
+    assert x.grad.item() == 60.0
+
+
+def test_passes_in_several_threads_all_arrive():
+    w = leaf(np.zeros(2000))
+
+    def work():
+        for _ in range(200):
+            (w * 1.0).sum().backward()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    np.testing.assert_array_equal(w.grad.numpy(), 800.0)
+
+
+def test_one_mode_entered_by_two_threads_restores_each():
+    shared = tg.no_grad()
+    inside, leave, states = threading.Event(), threading.Event(), []
+
+    def work():
+        with tg.no_grad(), shared:
+            inside.set()
+            leave.wait()
+        states.append(tg.is_grad_enabled())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    inside.wait()
+    with shared:
+        leave.set()
+        thread.join()
+        states.append(tg.is_grad_enabled())
+    states.append(tg.is_grad_enabled())
+    assert states == [True, False, True]
