@@ -2,6 +2,7 @@
 
 import sys
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -216,3 +217,146 @@ def test_one_mode_entered_by_two_threads_restores_each():
         states.append(tg.is_grad_enabled())
     states.append(tg.is_grad_enabled())
     assert states == [True, False, True]
+
+
+def test_a_rule_with_a_default_argument_keeps_what_it_reads():
+    @tg.op
+    def scaled(x, y):
+        return x * y
+
+    scaled.derivatives(lambda g, out, x, y, k=1: g * y * k, lambda g, out, x, y: g * x)
+    for n in (3, 100):
+        x, y = leaf(np.ones(n)), np.full(n, 2.0)
+        loss = scaled(x, y).sum()
+        y[:] = 9.0
+        loss.backward()
+        np.testing.assert_array_equal(x.grad.numpy(), 2.0)
+
+
+def test_what_only_a_forward_rule_reads_is_kept():
+    @tg.op
+    def exponential(x):
+        return np.exp(x)
+
+    exponential.derivatives(lambda g, out, x: g * out)
+    exponential.forward_derivative(lambda t, out, x: t[0] * tg.exp(x))
+    x = np.ones(100)
+    np.testing.assert_allclose(tg.jvp(exponential, x, x)[1], np.e)
+
+
+def test_a_rule_or_kernel_that_writes_in_place_is_an_error():
+    @tg.op
+    def greedy(x):
+        return x * 1
+
+    def doubled(g, out, x):
+        g *= 2
+        return g
+
+    greedy.derivatives(doubled)
+    a = leaf([1.0, 2.0])
+    with pytest.raises(ValueError, match="read-only"):
+        (greedy(a) + a).sum().backward()
+
+    @tg.op
+    def careless(x):
+        x *= 2
+        return x
+
+    with pytest.raises(ValueError, match="careless.*read-only"):
+        careless(a)
+    assert a.numpy().tolist() == [1.0, 2.0]
+
+
+def test_what_a_kernel_may_return():
+    @tg.op
+    def a_float(x):
+        return float(x[0])
+
+    @tg.op
+    def a_list(x):
+        return [1.0, 2.0]
+
+    assert a_float(tg.tensor([3.0])).item() == 3.0
+    with pytest.raises(TypeError, match="a_list.*list"):
+        a_list(tg.tensor([3.0]))
+
+
+def test_settings_keep_their_type_and_their_values():
+    @tg.op
+    def pick(x, *, rows):
+        return x[rows]
+
+    x = tg.tensor(np.arange(6.0).reshape(3, 2))
+    assert pick(x, rows=[0, 1]).shape == (2, 2)
+
+    @tg.op
+    def scaled(x, *, by):
+        return x * by["k"]
+
+    scaled.derivatives(lambda g, out, x, *, by: g * by["k"])
+    w, by = leaf(1.0), {"k": 2.0}
+    y = scaled(w, by=by)
+    by["k"] = 9.0
+    y.backward()
+    assert w.grad.item() == 2.0
+
+
+def test_a_discrete_result_beside_a_differentiable_one():
+    @tg.op
+    def split_sign(x):
+        return np.abs(x), x > 0
+
+    split_sign.derivatives(lambda g, out, x: tg.where(out[1], g[0], -g[0]) * 1.0)
+    np.testing.assert_array_equal(tg.elementwise_grad(lambda x: split_sign(x)[0] ** 2)(np.array([3.0, -2.0])), [6, -4])
+    np.testing.assert_array_equal(
+        tg.elementwise_grad(tg.elementwise_grad(lambda x: split_sign(x)[0] ** 2))(np.array([3.0, -2.0])), [2, 2]
+    )
+
+
+def test_a_gradient_that_was_set_is_not_the_callers_tensor():
+    p, t = leaf(1.0), leaf(2.0) * 3
+    p.grad = t
+    t *= 10
+    assert p.grad.item() == 6.0
+
+
+def test_a_repeated_index_in_float16():
+    x = leaf(np.ones(4000, np.float16))
+    x[np.zeros(5000, int)].sum().backward()
+    assert x.grad.numpy()[0] == 5000.0
+
+
+def test_a_checkpointed_function_may_bind_its_argument_anew():
+    def f(x):
+        x *= 2
+        return x * x
+
+    x = leaf(3.0)
+    tg.checkpoint(f)(x * 1).backward()
+    assert x.grad.item() == 24.0
+
+
+def test_a_recorded_result_is_not_cut_in_place():
+    x = leaf(2.0)
+    y = x * 3
+    with tg.no_grad(), pytest.raises(RuntimeError, match=r"no_grad.*detach"):
+        y += 1
+    (y * x).backward()
+    assert x.grad.item() == 12.0
+
+
+def test_infinite_gradients_stay_out_where_relu_is_zero():
+    x = leaf([-1.0, 4.0])
+    tg.sqrt(tg.relu(x)).sum().backward()
+    assert x.grad.numpy().tolist() == [0.0, 0.25]
+
+
+def test_products_and_variances_at_their_limits():
+    assert tg.grad(tg.prod)(np.array([np.inf])).tolist() == [1.0]
+    np.testing.assert_array_equal(tg.grad(tg.prod)(np.array([1e200, 1e-200])), [1e-200, 1e200])
+    x = leaf([3.0])
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tg.var(x, correction=1).backward()
+    assert np.isnan(x.grad.numpy()).all()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from .op import plain_tensor
+from .values import plain_tensor
 from .ops.adjoint import broadcast_to
 from .ops.shape import astype, reshape, shape_of, stack
 from .ops.shape import copy as copy_of

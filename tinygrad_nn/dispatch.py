@@ -1,46 +1,44 @@
 """What happens when an operation is called: unwrap, compute, record.
 
-Written out for one and two inputs: calls, loops and tuples that a general form needs would double the cost of an op.
+Written out for one to three inputs: calls, loops and tuples that a general form needs would double the cost of an op.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
-from weakref import ref
 
 import numpy as np
 
+from . import values as _values
 from .errors import check_finite, explain, user_line
-from .graph import SMALL, Constant, Node, Spec, describe, modes, next_order, switch
+from .graph import SMALL, Node, Spec, describe, modes, next_order, switch
 from .reads import spread
+from .values import FIXED, PLAIN, PYTHON, apart, constant, frozen, new, plain_tensor, to_value, unowned
 
 if TYPE_CHECKING:
     from .op import Op
     from .tensor import Tensor
 
 ndarray = np.ndarray
-new = object.__new__
-
-#: Types that pass through the dispatch as they are; Python's own numbers stay weakly typed (NEP 50).
-PLAIN: frozenset[type] = frozenset(
-    (int, float, bool, complex, np.float64, np.float32, np.float16, np.int64, np.int32, np.bool_, np.complex128)
-)
-#: Those of them that are Python's own.
-PYTHON: frozenset[type] = frozenset((int, float, bool, complex))
 
 
 def bind_tensor_type(cls: type[Tensor]) -> None:
     """Tell the dispatch what it makes: `Tensor` is defined above this module, from the ops that are made here."""
     global Tensor
     Tensor = cls  # type: ignore[misc]
+    _values.bind_tensor_type(cls)
 
 
 def dispatch_of(op: Op) -> Callable[..., Any]:
     """The function that applies `op`, in the quickest form that its inputs and settings allow."""
-    special = {1: _unary_dispatch, 2: _binary_dispatch}
-    plain = not (op.variadic or op.setting_names) and op.differentiable
-    apply: Any = special.get(len(op.input_names) if plain else 0, _general_dispatch)(op)
+    special = {1: _unary_dispatch, 2: _binary_dispatch, 3: _ternary_dispatch, -2: _binary_with_settings}
+    count = len(op.input_names)
+    if op.variadic or not op.differentiable:
+        count = 0
+    elif op.setting_names:
+        count = -count
+    apply: Any = special.get(count, _general_dispatch)(op)
     apply.__name__ = apply.__qualname__ = op.name
     apply.__doc__ = op.__doc__
     return apply  # type: ignore[no-any-return]
@@ -160,6 +158,116 @@ def _binary_dispatch(op: Op) -> Callable[[Any, Any], Any]:
     return apply
 
 
+def _binary_with_settings(op: Op) -> Callable[..., Any]:
+    kernel = op.kernel
+    reads = op.reads
+    defaults = op.defaults
+    known = frozenset(op.setting_names)
+    general = _general_dispatch(op)
+
+    def apply(*inputs: Any, **settings: Any) -> Any:
+        if len(inputs) != 2 or switch.active or not known.issuperset(settings):
+            return general(*inputs, **settings)
+        x, y = inputs
+        if not (isinstance(x, Tensor) and isinstance(y, Tensor) and FIXED.issuperset(map(type, settings.values()))):
+            return general(x, y, **settings)
+        settings = {**defaults, **settings}
+        xv = x._value
+        yv = y._value
+        try:
+            out = kernel(xv, yv, **settings)
+        except Exception as error:
+            raise explain(op, (xv, yv), settings, error)
+        xn = x._node
+        yn = y._node
+        mask = (xn is not None) + 2 * (yn is not None)
+        if not mask or type(out) is tuple:
+            return record(op, inputs, (xv, yv), mask, settings, out) if mask else unrecorded(out, (xv, yv))
+        keep_x, keep_y, keep_out = reads[mask]
+        if xn is None:
+            xn = constant(x, xv)
+            if unowned(x, xv):
+                xv, out = apart(xv, out, keep_x)
+        elif yn is None:
+            yn = constant(y, yv)
+            if unowned(y, yv):
+                yv, out = apart(yv, out, keep_y)
+        node = new(Node)
+        node.op = op
+        node.x = xn
+        node.y = yn
+        node.a = xv if keep_x or type(xv) is not ndarray else describe(xv)
+        node.b = yv if keep_y or type(yv) is not ndarray else describe(yv)
+        node.params = settings
+        node.value = out if keep_out or type(out) is not ndarray or out.size <= SMALL else Spec(out.shape, out.dtype)
+        node.order = next_order()
+        node.extra = None
+        result = new(Tensor)
+        result._value = out
+        result._node = node
+        return result
+
+    return apply
+
+
+def _ternary_dispatch(op: Op) -> Callable[..., Any]:
+    kernel = op.kernel
+    reads = op.reads
+    general = _general_dispatch(op)
+
+    def apply(*inputs: Any, **settings: Any) -> Any:
+        if len(inputs) != 3 or settings or switch.active:
+            return general(*inputs, **settings)
+        x, y, z = inputs
+        if not (isinstance(x, Tensor) and isinstance(y, Tensor) and isinstance(z, Tensor)):
+            return general(x, y, z)
+        xv = x._value
+        yv = y._value
+        zv = z._value
+        try:
+            out = kernel(xv, yv, zv)
+        except Exception as error:
+            raise explain(op, (xv, yv, zv), {}, error)
+        xn = x._node
+        yn = y._node
+        zn = z._node
+        mask = (xn is not None) + 2 * (yn is not None) + 4 * (zn is not None)
+        if not mask or type(out) is tuple:
+            return record(op, inputs, (xv, yv, zv), mask, None, out) if mask else unrecorded(out, (xv, yv, zv))
+        keep_x, keep_y, keep_z, keep_out = reads[mask]
+        if xn is None:
+            xn = constant(x, xv)
+            if unowned(x, xv):
+                xv, out = apart(xv, out, keep_x)
+        if yn is None:
+            yn = constant(y, yv)
+            if unowned(y, yv):
+                yv, out = apart(yv, out, keep_y)
+        if zn is None:
+            zn = constant(z, zv)
+            if unowned(z, zv):
+                zv, out = apart(zv, out, keep_z)
+        node = new(Node)
+        node.op = op
+        node.x = (xn, yn, zn)
+        node.y = None
+        node.a = (
+            xv if keep_x or type(xv) is not ndarray else describe(xv),
+            yv if keep_y or type(yv) is not ndarray else describe(yv),
+            zv if keep_z or type(zv) is not ndarray else describe(zv),
+        )
+        node.params = None
+        node.value = out if keep_out or type(out) is not ndarray or out.size <= SMALL else Spec(out.shape, out.dtype)
+        node.order = next_order()
+        node.extra = None
+        result = new(Tensor)
+        result._value = out
+        result._node = node
+        return result
+
+    return apply
+
+
 def _general_dispatch(op: Op) -> Callable[..., Any]:
     defaults = op.defaults
     known = frozenset(op.setting_names)
@@ -172,7 +280,10 @@ def _general_dispatch(op: Op) -> Callable[..., Any]:
             if not known.issuperset(settings):
                 unknown = sorted(settings.keys() - known)
                 raise TypeError(f"{op.name} has no setting {unknown[0]!r}; it has {sorted(known) or 'none'}")
-            settings = {**defaults, **{name: frozen(op, name, setting) for name, setting in settings.items()}}
+            for name, setting in settings.items():
+                if type(setting) not in FIXED:
+                    settings[name] = frozen(op, name, setting)
+            settings = {**defaults, **settings}
         else:
             settings = defaults
         tensors = False
@@ -220,23 +331,6 @@ def _name_settings(op: Op, given: tuple[Any, ...], settings: dict[str, Any]) -> 
     return given[:count]
 
 
-def frozen(op: Op, name: str, setting: Any) -> Any:
-    """A setting as a rule will read it later: lists and arrays are copied, as the caller may change them until then."""
-    kind = type(setting)
-    if kind is list or kind is tuple:
-        return tuple([frozen(op, name, item) for item in setting])
-    if isinstance(setting, ndarray):
-        return setting.copy()
-    if isinstance(setting, Tensor):
-        if setting._node is not None:
-            raise TypeError(
-                f"{op.name}: the setting {name!r} is a Tensor that requires gradients, but settings have none; "
-                f"give a number ({name}.item()), or compute with operations that take it as an input"
-            )
-        return np.copy(setting._value)[()]
-    return setting
-
-
 def unrecorded(out: Any, values: Sequence[Any]) -> Any:
     """What an op made of `values`, in Tensors, with nothing recorded."""
     if type(out) is tuple:
@@ -266,7 +360,9 @@ def record(
             if unowned(x, value):
                 value, out = apart(value, out, keep_x)
         mask >>= 1
-        kept.append(value if keep_x or type(value) is not ndarray else describe(value))
+        kept.append(
+            value if keep_x or type(value) is not ndarray or value.size <= SMALL else Spec(value.shape, value.dtype)
+        )
     node = new(Node)
     node.op = op
     node.x = tuple(sources)
@@ -297,14 +393,6 @@ def note(node: Node, out: Any) -> None:
         node.value = out
 
 
-def plain_tensor(value: Any) -> Tensor:
-    """A Tensor around `value`, with nothing recorded."""
-    result = new(Tensor)
-    result._value = value
-    result._node = None
-    return result
-
-
 def _compute(op: Op, values: tuple[Any, ...], settings: dict[str, Any]) -> Any:
     """The op on plain arrays: nothing is recorded, and the result is an array."""
     if values and type(values[0]) in PYTHON and all(type(v) in PYTHON for v in values):
@@ -332,83 +420,3 @@ def _record_part(source: Node, index: int, value: Any) -> Tensor:
         node.extra = source.extra
         result._node = node
     return result
-
-
-def _no_tensor() -> None:
-    """The dead reference of a node that no Tensor ever held."""
-
-
-def leaf(tensor: Tensor) -> Node:
-    """A new leaf that stands for `tensor` in the graphs recorded from now on."""
-    node = new(Node)
-    node.op = node.params = node.extra = node.x = node.y = node.a = None
-    node.value = tensor._value
-    node.order = next_order()
-    node.tensor = ref(tensor)
-    return node
-
-
-def constant(x: Any, value: Any) -> Constant:
-    """What stands in a graph for an input without gradient."""
-    known: Constant | None = getattr(x, "_constant", None)
-    if known is not None:
-        return known
-    node = new(Constant)
-    node.op = node.params = node.extra = node.x = node.y = node.a = None
-    node.value = describe(value)
-    node.order = next_order()
-    node.tensor = _no_tensor
-    if isinstance(x, Tensor):
-        node.tensor = ref(x)
-        if type(value) is not ndarray or value.base is None:
-            x._constant = node
-    return node
-
-
-def unowned(x: Any, value: Any) -> bool:
-    """Whether somebody else can write to the value of a constant input."""
-    return type(value) is ndarray and (value.base is not None or not isinstance(x, Tensor))
-
-
-def apart(value: Any, out: Any, kept: bool) -> tuple[Any, Any]:
-    """An unowned value, as a rule will read it later, and the result: copies, so that a later write reaches neither."""
-    if type(out) is ndarray and (out is value or out.base is not None):
-        out = out.copy()
-    elif type(out) is tuple:
-        out = tuple([apart(value, part, False)[1] for part in out])
-    return value.copy() if kept else value, out
-
-
-def to_value(op: Op, x: Any) -> Any:
-    """A value that the kernels take: Tensors unwrapped, sequences made arrays."""
-    if isinstance(x, Tensor):
-        return x._value
-    if isinstance(x, ndarray | np.generic | Spec) and x.dtype.kind in "biufc":
-        if isinstance(x, ndarray):
-            return plain_array(x) if x.ndim else x[()]
-        return x
-    if isinstance(x, list | tuple) and holds_tensor(x):
-        raise TypeError(f"{op.name}: a list of Tensors is no array; join them first with tg.stack([...])")
-    try:
-        value = np.asarray(x)
-    except Exception as error:
-        raise TypeError(f"{op.name}: cannot use {x!r} as an array") from error
-    if value.dtype.kind not in "biufc":
-        raise TypeError(
-            f"{op.name}: cannot compute with {type(x).__name__} {x!r} (dtype {value.dtype}); "
-            "give numbers, an array or a Tensor"
-        )
-    return value
-
-
-def plain_array(x: Any) -> Any:
-    """An array without what a subclass adds: a memory map is read as an array, a masked array is refused."""
-    if type(x) is ndarray:
-        return x
-    if hasattr(x, "mask"):
-        raise TypeError("a masked array would lose its mask here; give x.filled(...) and use the mask with tg.where")
-    return np.asarray(x)
-
-
-def holds_tensor(items: Any) -> bool:
-    return any(isinstance(x, Tensor) or (isinstance(x, list | tuple) and holds_tensor(x)) for x in items)

@@ -195,7 +195,7 @@ def reachable(
 ) -> tuple[list[Node], bool]:
     """The differentiable nodes that `roots` were made from, themselves included, oldest first.
 
-    An explicit stack and a sort by creation number: no recursion, so the depth of a graph has no limit.
+    A growing list and a sort by creation number: no recursion, so the depth of a graph has no limit.
 
     Parameters
     ----------
@@ -213,10 +213,8 @@ def reachable(
     """
     seen = set(roots)
     found = list(seen)
-    stack = list(seen)
     older = False
-    while stack:
-        node = stack.pop()
+    for node in found:  # which grows meanwhile
         x = node.x
         if node in leaves:
             older = older or any(type(source) is Node and source.order < since for source in node.inputs)
@@ -228,6 +226,5 @@ def reachable(
                     continue
                 seen.add(source)
                 found.append(source)
-                stack.append(source)
     found.sort(key=attrgetter("order"))
     return found, older

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .dispatch import plain_tensor
+from .values import plain_tensor
 from .tensor import Tensor, as_array
 
 #: The entry of the file's metadata that holds what is not an array, and how all hangs together.

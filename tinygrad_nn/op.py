@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import Any, Literal, TypeAlias, overload
 
-from .dispatch import dispatch_of, plain_tensor
-from .errors import show
+import numpy as np
+
+from .dispatch import dispatch_of
 from .reads import Reads
 
 Rule: TypeAlias = Callable[..., Any]
@@ -54,8 +56,11 @@ class Op:
         differentiable: bool = True,
         formula: str | None = None,
     ) -> None:
-        self.kernel = kernel or definition
+        self.own = definition.__module__.partition(".")[0] == __package__
         self.name: str = name or definition.__name__
+        self.kernel = kernel or definition
+        if not self.own:
+            self.kernel = _checked(self.kernel, self.name)
         self.__name__ = self.__qualname__ = self.name
         self.__doc__ = definition.__doc__
         self.__module__ = definition.__module__
@@ -135,6 +140,9 @@ class Op:
         known = {"out", *self.input_names}
         if reads is not None and not known.issuperset(reads):
             raise ValueError(f"{self.name}: reads={list(reads)} names none of {sorted(known)}")
+        if not self.own:
+            rules = tuple(None if rule is None else _reading_only(rule) for rule in rules)
+            jointly = None if jointly is None else _reading_only(jointly)
         self.rules, self.joint = (rules, None) if jointly is None else (None, jointly)
         self.formulas = tuple(formulas)
         self._stated_reads = None if reads is None else frozenset(reads)
@@ -146,8 +154,47 @@ class Op:
 
         Needed only for speed: without one the engine derives it from the reverse rules.
         """
-        self.forward_rule = rule
+        self.forward_rule = rule if self.own else _reading_only(rule)
+        self.reads.clear()
         return self
+
+
+def _reading_only(function: Rule) -> Rule:
+    """A user's function that cannot write to the arrays it is given: others hold them too."""
+
+    @wraps(function)
+    def reading(*args: Any, **settings: Any) -> Any:
+        return function(*map(_read_only, args), **settings)
+
+    return reading
+
+
+def _read_only(x: Any) -> Any:
+    if type(x) is np.ndarray:
+        x = x.view()
+        x.flags.writeable = False
+    elif type(x) is tuple:
+        x = tuple(map(_read_only, x))
+    return x
+
+
+def _checked(kernel: Rule, name: str) -> Rule:
+    """A user's kernel that cannot write to its inputs, and whose results are arrays."""
+    reading = _reading_only(kernel)
+
+    def checked(*inputs: Any, **settings: Any) -> Any:
+        out = reading(*inputs, **settings)
+        return tuple([_as_result(x, name) for x in out]) if isinstance(out, tuple) else _as_result(out, name)
+
+    return checked
+
+
+def _as_result(x: Any, name: str) -> Any:
+    if isinstance(x, np.ndarray | np.generic):
+        return x
+    if isinstance(x, int | float | complex):
+        return np.asarray(x)[()]
+    raise TypeError(f"{name} gave {type(x).__name__}; an op's kernel gives an array, or a tuple of arrays")
 
 
 @overload
@@ -183,9 +230,8 @@ def op(definition: Callable[..., Any] | None = None, /, **traits: Any) -> Any:
 
     def register(definition: Callable[..., Any]) -> Op:
         made = Op(definition, **traits)
-        own = made.__module__.partition(".")[0] == __package__
-        key = made.name if own else f"{made.__module__}.{made.name}"
-        if own and key in registry:
+        key = made.name if made.own else f"{made.__module__}.{made.name}"
+        if made.own and key in registry:
             raise ValueError(f"an op named {key!r} is registered already, in {registry[key].__module__}")
         registry[key] = made
         return made
@@ -232,4 +278,4 @@ part.derivatives(
 )
 
 
-__all__ = ["Op", "Parts", "Rule", "op", "part", "plain_tensor", "registry", "show"]
+__all__ = ["Op", "Parts", "Rule", "op", "part", "registry"]

@@ -30,14 +30,12 @@ def find_reads(op: Op, needed: int) -> tuple[bool, ...]:
         return (False,) * len(names)
     if op._stated_reads is not None:
         return tuple(name in op._stated_reads for name in names)
-    if op.joint is not None:
-        found = read_by(op.joint, len(names) + 1, op.variadic)
-        return found if found is not None else (True,) * len(names)
+    rules = [rule for position, rule in enumerate(op.rules or ()) if rule is not None and needed >> position & 1]
+    rules += [rule for rule in (op.joint, op.forward_rule) if rule is not None]
     reads = [False] * len(names)
-    for position, rule in enumerate(op.rules or ()):
-        if rule is not None and needed >> position & 1:
-            found = read_by(rule, len(names) + 1, False)
-            reads = [a or b for a, b in zip(reads, found)] if found is not None else [True] * len(names)
+    for rule in rules:
+        found = read_by(rule, len(names) + 1, op.variadic) or (True,) * len(names)
+        reads = [a or b for a, b in zip(reads, found)]
     return tuple(reads)
 
 
@@ -54,10 +52,12 @@ def read_by(rule: Rule, count: int, variadic: bool) -> tuple[bool, ...] | None:
     """
     import dis
 
+    rule = getattr(rule, "__wrapped__", rule)
     code = getattr(rule, "__code__", None)
     if code is None or variadic:
         return None
-    arguments = code.co_varnames[: code.co_argcount]
+    optional = len(rule.__defaults__ or ())
+    arguments = code.co_varnames[: code.co_argcount - optional]
     lead = len(arguments) - count
     if code.co_flags & 0x04 or lead not in (0, 1):  # *args, or not the arguments of a rule
         return None

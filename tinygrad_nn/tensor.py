@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from .graph import Constant, Node, Spec, modes
-from .dispatch import bind_tensor_type, constant, holds_tensor, leaf, ndarray, new, plain_array, plain_tensor
+from .dispatch import bind_tensor_type
+from .values import constant, holds_tensor, leaf, ndarray, new, plain_array, plain_tensor
 from .op import Op, part
 from .methods import ArrayMethods
 from .ops import indexing
@@ -169,7 +170,7 @@ class Tensor(ArrayMethods):
     def grad(self, gradient: Tensor | None) -> None:
         if gradient is not None:
             gradient = reverse.check_gradient(gradient, self, "grad")
-            gradient = gradient if isinstance(gradient, Tensor) else plain_tensor(gradient)
+            gradient = twin(gradient) if isinstance(gradient, Tensor) else plain_tensor(gradient)
         self._grad = gradient
 
     # --- differentiation ---------------------------------------------------------------------------------------------
@@ -284,10 +285,10 @@ class Tensor(ArrayMethods):
         node.extra = {**(node.extra or {}), key: value}
 
     def _accumulate(self, gradient: Tensor) -> None:
-        """Add to `grad`, in a new array: the old one may be held by somebody."""
+        """Add a gradient that nobody else has to `grad`, in a new array: the old one may be held by somebody."""
         with _accumulating:  # of several passes at once in other threads
             old = getattr(self, "_grad", None)
-            self._grad = twin(gradient) if old is None else old + gradient
+            self._grad = gradient if old is None else old + gradient
 
     # --- writes, by binding to a new value ---------------------------------------------------------------------------
 
@@ -306,7 +307,12 @@ class Tensor(ArrayMethods):
             if not np.can_cast(result.dtype, self.dtype, "same_kind"):
                 raise TypeError(f"{what} would change the dtype from {self.dtype} to {result.dtype}; use astype")
             result = result.astype(self.dtype)
-        if self._node is not None and self._node.op is None and result._node is None:
+        if self._node is not None and result._node is None:
+            if self._node.op is not None:
+                raise RuntimeError(
+                    f"{what} under no_grad() would cut this result (of {self._node.op.name}) from its graph; "
+                    "write to its detach(), or write with recording on"
+                )
             self._assign(result._value)
             return
         retained = self._node is not None and self._node.extra is not None and self._node.extra.pop("retain", False)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..graph import Node, mode, modes, next_order, reachable
-from ..dispatch import plain_tensor
+from ..values import plain_tensor
 from ..op import Op
 from ..tensor import Tensor, tensor_of, twin
 from .reverse import label, reverse
@@ -65,7 +65,7 @@ class _Segment:
         from ..random import get_state
 
         self.random_state = get_state()
-        outs, structure, made, self.outside = self._run(self.args, self.kwargs)
+        outs, structure, made, self.outside = self._run()
         if not made:
             return unflatten(structure, outs)
         self.values = values = tuple(outs[i]._value for i in made)
@@ -78,9 +78,10 @@ class _Segment:
             outs[i] = result
         return unflatten(structure, outs)
 
-    def _run(self, args: Any, kwargs: Any) -> tuple[list[Any], Any, list[int], list[Node]]:
+    def _run(self) -> tuple[list[Any], Any, list[int], list[Node]]:
         """Results, their structure, which of them have a gradient, and the nodes outside that they depend on."""
         start = next_order()
+        args, kwargs = map_leaves(_snapshot, (self.args, self.kwargs))  # the function may bind its arguments anew
         outs, structure = flatten(self.f(*args, **kwargs))
         made = [
             i for i, out in enumerate(outs)
@@ -96,7 +97,7 @@ class _Segment:
         set_state(self.random_state)
         try:
             with mode("recording", True):
-                outs, _structure, made, outside = self._run(self.args, self.kwargs)
+                outs, _structure, made, outside = self._run()
         finally:
             set_state(now)
         self._compare([outs[i]._value for i in made], outside)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..graph import FREED, Node, mode, modes, reachable
-from ..dispatch import leaf, plain_tensor
+from ..values import leaf, plain_tensor
 from ..op import Op, part
 from ..ops.adjoint import broadcast_to, keep_zeros
 from ..tensor import Tensor

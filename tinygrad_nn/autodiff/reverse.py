@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..graph import FREED, SMALL, Constant, Node, Spec, describe, mode, modes, reachable
-from ..dispatch import plain_tensor
+from ..values import plain_tensor
 from ..errors import show, statistics
 from ..op import Op, Parts, part
 from ..ops.adjoint import keep_zeros, sum_to
@@ -60,8 +60,10 @@ def reverse(
         if node.a is FREED and node not in cut:
             raise RuntimeError(stale(node))
     grads = {node: _seed(seed, record) for node, seed in seeds.items()}
-    with np.errstate(all="ignore"), mode("recording", True) if record else _NOTHING:
-        return _run(order, grads, wanted, cut, retain_graph or record, record)
+    if not record:
+        return _run(order, grads, wanted, cut, retain_graph, record)
+    with mode("recording", True):
+        return _run(order, grads, wanted, cut, True, record)
 
 
 def _seed(seed: Any, record: bool) -> Any:
@@ -79,14 +81,7 @@ def _joins(node: Node, wanted: set[Node]) -> bool:
     return False
 
 
-class _Nothing:
-    def __enter__(self) -> None: ...
-    def __exit__(self, *_: object) -> None: ...
-
-
-_NOTHING = _Nothing()
-
-
+@np.errstate(all="ignore")  # the forward run has warned; a derivative may be infinite where nothing flows
 def _run(
     order: list[Node],
     grads: dict[Node, Any],
@@ -224,7 +219,12 @@ def args_as_tensors(node: Node) -> tuple[list[Any], Any]:
     out = node.value
     if type(out) is tuple:
         whole = tensor_at(node, out)
-        out = tuple([value if type(value) is Spec else part(whole, index=i) for i, value in enumerate(out)])
+        out = tuple(
+            [
+                value if type(value) is Spec else part(whole, index=i) if value.dtype.kind in "fc" else plain_tensor(value)
+                for i, value in enumerate(out)
+            ]
+        )
     elif type(out) is not Spec:
         out = tensor_at(node, out)
     return args, out
@@ -356,7 +356,7 @@ def backward(tensor: Tensor, gradient: Any = None, *, retain_graph: bool = False
     for target, g in found.items():
         holder = target.tensor()
         if holder is not None:
-            holder._accumulate(g if create_graph else plain_tensor(unshared(g, given)))
+            holder._accumulate(twin(g) if create_graph else plain_tensor(unshared(g, given)))
 
 
 def unshared(g: Any, given: set[int]) -> Any:

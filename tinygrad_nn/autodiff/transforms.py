@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..graph import Node, mode, modes, next_order, reachable
-from ..dispatch import leaf, ndarray, plain_tensor
+from ..values import leaf, ndarray, plain_tensor
 from ..ops.adjoint import alias
 from ..tensor import Tensor, as_array, twin
 from .forward import push_forward

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from typing import Literal
 
-from ..op import show
+from ..errors import show
 from ..tensor import Tensor
 from .drawing import Drawing
 from .fold import fold_calls

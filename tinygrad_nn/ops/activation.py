@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .choice import where
 from .kinds import elementwise, singular
 
 float64 = np.float64
@@ -90,6 +91,6 @@ def relu(x):
     return np.maximum(x, 0)
 
 
-relu.derivatives(lambda g, out, x: g * (out > 0), formulas=["1 where {x} > 0, else 0"])
+relu.derivatives(lambda g, out, x: where(out > 0, g, 0), formulas=["1 where {x} > 0, else 0"])
 
 __all__ = ["log_sigmoid", "relu", "sigmoid", "softplus"]

@@ -78,7 +78,8 @@ def keep_zeros(g: Any, r: Any) -> Any:
     """
     value = getattr(r, "_value", r)
     # A sum of squares is finite only if all are; it can overflow too, and then each is looked at.
-    if isfinite(np.vdot(value, value).real) or np.all(np.isfinite(value)):
+    flat = value.ravel()
+    if isfinite(abs(flat.dot(flat))) or np.all(np.isfinite(value)):
         return r
     return zero_where_zero(g, r, r)
 

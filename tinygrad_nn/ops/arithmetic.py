@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..dispatch import PLAIN
+from ..values import PLAIN
 from .choice import where, zeros_like_gradient
 from .exponential import log
 from .kinds import elementwise, singular, smooth
@@ -194,7 +194,7 @@ def power(x, y):
 
 def _power_in_base(g: Any, out: Any, x: Any, y: Any) -> Any:
     if type(y) in PLAIN:  # the common x**2: whether the exponent is zero is seen at once
-        return g * y * x ** (y - 1) if y != 0 else zeros_like_gradient(g + x)
+        return g * y * x ** (y - 1) if y != 0 else zeros_like_gradient(g)
     # y·x^(y−1) is right at y = 0, and differentiable in y there, but for 0·0^(−1).
     return g * y * x ** where((x == 0) & (y == 0), 1.0, y - 1.0)
 

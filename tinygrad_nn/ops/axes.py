@@ -51,5 +51,7 @@ def check_dtype(x: Any, dtype: Any) -> None:
 
 
 def share(g: Any, count: int) -> Any:
-    """A mean's gradient, g / count, by the reciprocal of a count that float16 cannot hold."""
-    return g / count if count < 65504 else g * (1 / count)
+    """A mean's gradient, g / count, also for a count that float16 cannot hold."""
+    if count >= 65504 and g.dtype == np.float16:
+        return (g.astype(np.float32) / count).astype(np.float16)
+    return g / count

@@ -165,7 +165,7 @@ def std(x, *, axis=None, correction=0, keepdims=False):
 
 var.derivatives(
     lambda g, out, x, *, axis, correction, keepdims: (
-        keep_axes(g * (2 / (reduced_count(x.shape, axis) - correction)), x.shape, axis, keepdims) * _centred(x, axis)
+        keep_axes(2 * g / (reduced_count(x.shape, axis) - correction), x.shape, axis, keepdims) * _centred(x, axis)
     ),
     formulas=["2·({x} − mean)/n"],
 )
@@ -221,7 +221,7 @@ def _product_of_others(x: Any) -> Any:
 
     n = x.shape[-1]
     if n < 2:
-        return x * 0 + 1 if n else x
+        return where(False, x, 1) if n else x
     half = (n + 1) // 2
     first, alone, second = x[..., : n - half], x[..., n - half : half], x[..., half:]
     outside = _product_of_others(concat([first * second, alone], axis=-1))

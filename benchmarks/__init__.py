@@ -1,0 +1,1 @@
+"""Benchmarks against peers, measured interleaved within one run: ``python -m benchmarks``."""

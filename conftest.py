@@ -1,0 +1,22 @@
+"""For all tests and doctests: what one defines, the next does not see."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _as_a_user(doctest_namespace):
+    """Examples in docstrings run as a user's module would, not as a part of the module that they stand in."""
+    doctest_namespace["__name__"] = "__main__"
+
+
+@pytest.fixture(autouse=True)
+def _forget_ops():
+    """Operations that a test registers are gone after it."""
+    from tinygrad_nn.op import registry
+
+    known = dict(registry)
+    yield
+    registry.clear()
+    registry.update(known)

@@ -1,0 +1,32 @@
+"""Every example runs, as a user runs it: in a folder of its own, without a screen, with warnings as errors."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+#: Settings that make an example short, and files that it is to write.
+SETTINGS = {
+    "digits.py": (["--epochs", "2"], ["graph.svg", "learning_curves.png", "misread.png"]),
+    "computation_graph.py": ([], ["j.svg"]),
+}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
+def test_example(path, tmp_path):
+    arguments, files = SETTINGS.get(path.name, ([], []))
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(path), *arguments],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    written = {file.name for file in tmp_path.rglob("*")}
+    assert written.issuperset(files)

@@ -1,0 +1,184 @@
+"""Modules made of modules: in a row, in a list, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeVar, overload
+
+from .module import Module
+
+Kind = TypeVar("Kind", bound="_Row")
+
+
+class _Row(Module):
+    """Modules numbered from 0, held under the attributes "0", "1" and so on."""
+
+    def __len__(self) -> int:
+        return len(list(self.children()))
+
+    def __iter__(self) -> Iterator[Module]:
+        return self.children()
+
+    @overload
+    def __getitem__(self, index: int) -> Any: ...
+    @overload
+    def __getitem__(self: Kind, index: slice) -> Kind: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice):
+            return self._selected(list(self.named_children())[index])
+        return self.__dict__[self._name(index)]
+
+    def _selected(self, items: list[tuple[str, Module]]) -> _Row:
+        return ModuleList(module for _, module in items)
+
+    def __setitem__(self, index: int, module: Module) -> None:
+        self.add_module(self._name(index), module)
+
+    def __delitem__(self, index: int) -> None:
+        object.__delattr__(self, self._name(index))
+        self._renumber(list(self.children()))
+
+    def append(self: Kind, module: Module) -> Kind:
+        """Add a module at the end; returns the container."""
+        number = len(self)
+        while str(number) in self.__dict__:
+            number += 1
+        self.add_module(str(number), module)
+        return self
+
+    def extend(self: Kind, modules: Iterable[Module]) -> Kind:
+        """Add modules at the end; returns the container."""
+        for module in list(modules):
+            self.append(module)
+        return self
+
+    def insert(self, index: int, module: Module) -> None:
+        """Add a module before the one at `index`; those after it are renumbered."""
+        modules = list(self.children())
+        modules.insert(index, module)
+        self._renumber(modules)
+
+    def _name(self, index: int) -> str:
+        names = [name for name, _ in self.named_children()]
+        try:
+            return names[index]
+        except IndexError:
+            raise IndexError(f"index {index} into a {type(self).__name__} of {len(names)} modules") from None
+
+    def _renumber(self, modules: list[Module]) -> None:
+        """Hold `modules` instead of those of now, numbered from 0; each that had a name of its own keeps it."""
+        names = {module: name for name, module in self.named_children() if not name.isdigit()}
+        for name, _ in list(self.named_children()):
+            object.__delattr__(self, name)
+        for index, module in enumerate(modules):
+            self.add_module(names.get(module, str(index)), module)
+
+
+class Sequential(_Row):
+    """Modules in a row, each applied to the result of the one before.
+
+    Parameters
+    ----------
+    *modules : Module, or one dict of names to Modules
+        Named "0", "1" and so on, or by the dict.
+
+    Examples
+    --------
+    >>> from tinygrad_nn import nn
+    >>> nn.Sequential(nn.Linear(784, 30), nn.Sigmoid(), nn.Linear(30, 10), nn.Sigmoid())
+    Sequential(
+      (0): Linear(in_features=784, out_features=30, bias=True)  23,550
+      (1): Sigmoid()
+      (2): Linear(in_features=30, out_features=10, bias=True)      310
+      (3): Sigmoid()
+    )  23,860 parameters
+    """
+
+    def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
+        super().__init__()
+        named: Any = enumerate(modules)
+        if len(modules) == 1 and isinstance(modules[0], Mapping):
+            named = modules[0].items()
+        for name, module in named:
+            self.add_module(str(name), module)
+
+    def forward(self, x: Any) -> Any:
+        """The result of the last module."""
+        for module in list(self.__dict__.values()):
+            if isinstance(module, Module):
+                x = module(x)
+        return x
+
+    def _selected(self, items: list[tuple[str, Module]]) -> _Row:
+        return Sequential(dict(items))  # under the names they have, so that a part of a network keeps its keys
+
+
+class ModuleList(_Row):
+    """A list of modules, whose parameters are found. It has no `forward`: use its modules as the network needs them.
+
+    Examples
+    --------
+    >>> from tinygrad_nn import nn
+    >>> layers = nn.ModuleList(nn.Linear(n, n + 1) for n in range(1, 4))
+    >>> len(layers), layers[-1].out_features
+    (3, 4)
+    """
+
+    def __init__(self, modules: Iterable[Module] = ()) -> None:
+        super().__init__()
+        self.extend(modules)
+
+
+class ModuleDict(Module):
+    """Modules by name, whose parameters are found. It has no `forward`.
+
+    Examples
+    --------
+    >>> from tinygrad_nn import nn
+    >>> choices = nn.ModuleDict({"relu": nn.ReLU(), "tanh": nn.Tanh()})
+    >>> choices["tanh"]
+    Tanh()
+    """
+
+    def __init__(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] = ()) -> None:
+        super().__init__()
+        self.update(modules)
+
+    def update(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]]) -> None:
+        """Add modules, or replace those of the same name."""
+        for name, module in dict(modules).items():
+            self[name] = module
+
+    def __getitem__(self, name: str) -> Any:
+        found = self.__dict__.get(name)
+        if not isinstance(found, Module):
+            raise KeyError(f"no module {name!r}; there are {list(self.keys())}")
+        return found
+
+    def __setitem__(self, name: str, module: Module) -> None:
+        self.add_module(name, module)
+
+    def __delitem__(self, name: str) -> None:
+        self[name]  # raises where there is none
+        object.__delattr__(self, name)
+
+    def __len__(self) -> int:
+        return len(self.keys())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.keys()
+
+    def keys(self) -> list[str]:
+        """The names, in the order in which they were added."""
+        return [name for name, _ in self.named_children()]
+
+    def values(self) -> list[Module]:
+        """The modules."""
+        return list(self.children())
+
+    def items(self) -> list[tuple[str, Module]]:
+        """Names and modules."""
+        return list(self.named_children())

@@ -1,0 +1,134 @@
+"""Adam, and AdamW."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .optimizer import Optimizer, check_not_negative
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..tensor import Tensor
+
+
+class Adam(Optimizer):
+    """Steps of the mean gradient over the root of the mean squared gradient (Kingma and Ba, 2015).
+
+    m → β₁·m + (1 − β₁)·g and v → β₂·v + (1 − β₂)·g², both corrected for their start at 0 by 1/(1 − βᵗ):
+    w → w − lr·m̂/(√v̂ + eps).
+
+    Parameters
+    ----------
+    params : iterable of Tensor, or of dict
+        What to learn; see `Optimizer`.
+    lr : float
+        Learning rate.
+    betas : tuple of float
+        β₁ and β₂, in [0, 1).
+    eps : float
+    weight_decay : float
+        λ of the L2 penalty ½λ‖w‖²: g → g + λ·w.
+    amsgrad : bool
+        Use the largest v so far (Reddi, Kale and Kumar, 2018).
+    decoupled_weight_decay : bool
+        Shrink the weights by lr·λ themselves, outside of the means, as `AdamW` does.
+
+    Raises
+    ------
+    ValueError
+        For settings outside their ranges.
+
+    Examples
+    --------
+    >>> import tinygrad_nn as tg
+    >>> w = tg.tensor(1.0, requires_grad=True)
+    >>> optimizer = tg.optim.Adam([w], lr=0.1)
+    >>> (w * w).backward()
+    >>> optimizer.step()
+    >>> print(f"{w:.4f}")
+    0.9000
+    """
+
+    _newer_settings = frozenset({"decoupled_weight_decay"})
+    _state_names = frozenset({"step", "exp_avg", "exp_avg_sq"})
+
+    def __init__(
+        self,
+        params: Iterable[Tensor] | Iterable[dict[str, Any]],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        amsgrad: bool = False,
+        *,
+        decoupled_weight_decay: bool = False,
+    ) -> None:
+        settings = {
+            "lr": lr,
+            "betas": betas,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "amsgrad": amsgrad,
+            "decoupled_weight_decay": decoupled_weight_decay,
+        }
+        super().__init__(params, settings)
+
+    def check(self, group: dict[str, Any]) -> None:
+        """Refuse settings that make no sense."""
+        check_not_negative(group, "lr", "eps", "weight_decay")
+        betas = group["betas"]
+        if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+            raise ValueError(f"betas must be two numbers in [0, 1), not {betas!r}")
+
+    def updated(self, p: Tensor, value: Any, g: Any, group: dict[str, Any]) -> Any:
+        """The new value, value − lr·m̂/(√v̂ + eps)."""
+        lr, decay = float(group["lr"]), float(group["weight_decay"])
+        beta1, beta2 = map(float, group["betas"])
+        if decay and group["decoupled_weight_decay"]:
+            value = value * (1 - lr * decay)
+        elif decay:
+            g = g + value * decay
+        mean, square = self.remembered(p, "exp_avg"), self.remembered(p, "exp_avg_sq")
+        state = self.state[p]
+        count = state["step"] = state.get("step", 0) + 1
+
+        work = np.empty_like(mean)  # the only array made here; in the end it holds the new value
+        np.subtract(g, mean, out=work)
+        work *= 1 - beta1
+        mean += work
+        np.multiply(g, g, out=work)
+        work *= 1 - beta2
+        square *= beta2
+        square += work
+        if group["amsgrad"]:
+            largest = self.remembered(p, "max_exp_avg_sq")
+            square = np.maximum(largest, square, out=largest)
+        np.sqrt(square, out=work)
+        work /= math.sqrt(1 - beta2**count)
+        work += float(group["eps"])
+        np.divide(mean, work, out=work)
+        work *= lr / (1 - beta1**count)
+        np.subtract(value, work, out=work)
+        return work if work.ndim else work[()]
+
+
+class AdamW(Adam):
+    """`Adam` with decoupled weight decay, w → (1 − lr·λ)·w before each step (Loshchilov and Hutter, 2019).
+
+    Parameters are those of `Adam`; ``weight_decay`` is 0.01 unless given.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor] | Iterable[dict[str, Any]],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+    ) -> None:
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, decoupled_weight_decay=True)

@@ -1,0 +1,233 @@
+"""What all optimizers share: groups of parameters with their settings, what is remembered of each, and the step."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..values import plain_tensor
+from ..graph import mode
+from ..tensor import Tensor, as_array
+
+
+class Optimizer:
+    """Base of all optimizers. Derive from it and write `updated`.
+
+    Parameters
+    ----------
+    params : iterable of Tensor, or of dict
+        What to learn; with dicts, groups of it, each with ``"params"`` and the settings that differ.
+    defaults : dict
+        The settings of a group that has none of its own.
+
+    Attributes
+    ----------
+    param_groups : list of dict
+        Change a setting here, such as ``optimizer.param_groups[0]["lr"] = 0.1``, and the next step heeds it.
+    state : dict
+        By parameter, what the optimizer remembers of it.
+    """
+
+    #: Settings that a state_dict may lack, as older files do.
+    _newer_settings: frozenset[str] = frozenset()
+    #: What is remembered of each parameter that has made a step.
+    _state_names: frozenset[str] = frozenset()
+
+    def __init__(self, params: Iterable[Tensor] | Iterable[dict[str, Any]], defaults: dict[str, Any]) -> None:
+        if isinstance(params, Tensor | Mapping) or not isinstance(params, Iterable):
+            raise TypeError(
+                f"{type(self).__name__} needs an iterable of Tensors, such as model.parameters(), "
+                f"not a {type(params).__name__}"
+            )
+        given: list[Any] = list(params)
+        if not given:
+            raise ValueError(f"{type(self).__name__} was given no parameters to learn (a used-up generator has none)")
+        self.defaults = defaults
+        self.param_groups: list[dict[str, Any]] = []
+        self.state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
+        for group in given if isinstance(given[0], Mapping) else [{"params": given}]:
+            self.add_param_group(group)
+
+    def add_param_group(self, param_group: Mapping[str, Any]) -> None:
+        """Learn further parameters too.
+
+        Parameters
+        ----------
+        param_group : dict
+            ``"params"``, a Tensor or an iterable of them, and the settings that differ from the optimizer's own.
+        """
+        if not isinstance(param_group, Mapping) or "params" not in param_group:
+            raise TypeError(f"a group of parameters is a dict with an entry 'params'; given {param_group!r}")
+        params = param_group["params"]
+        params = [params] if isinstance(params, Tensor) else list(params)
+        known = {p for group in self.param_groups for p in group["params"]}
+        for p in params:
+            if not isinstance(p, Tensor):
+                raise TypeError(f"an optimizer learns Tensors, not {type(p).__name__} objects; give model.parameters()")
+            if not p.is_leaf:
+                raise ValueError(f"an optimizer learns leaves; this Tensor of shape {p.shape} is a computed result")
+            if p in known:
+                raise ValueError(f"this parameter of shape {p.shape} is given twice; each step would move it twice")
+            known.add(p)
+        group = {**self.defaults, **param_group, "params": params}
+        self.check(group)
+        self.param_groups.append(group)
+
+    def check(self, group: dict[str, Any]) -> None:
+        """Refuse settings that make no sense; `defaults` names those that there are."""
+
+    def updated(self, p: Tensor, value: Any, g: Any, group: dict[str, Any]) -> Any:
+        """The new value of a parameter, in an array that nobody else holds.
+
+        Parameters
+        ----------
+        p : Tensor
+            The parameter, as key of `state`.
+        value, g : array
+            Its value and its gradient, of the same shape and dtype, NumPy scalars if they have no axes. Not to be
+            written to.
+        group : dict
+            Its settings.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define updated()")
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Move every parameter that has a gradient; those without stay.
+
+        Parameters
+        ----------
+        closure : callable, optional
+            Computes the loss and its gradients anew, for methods that need that; called once before the step.
+
+        Returns
+        -------
+        object
+            What `closure` returned, else None.
+        """
+        loss = None
+        if closure is not None:
+            with mode("recording", True):
+                loss = closure()
+        updated = self.updated
+        for group in self.param_groups:
+            for p in group["params"]:
+                grad = p.grad
+                if grad is not None:
+                    p._assign(updated(p, p._value, grad._value, group))
+        return loss
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients, or make them zero, before those of the next step are computed."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                p._grad = None if set_to_none else plain_tensor(np.zeros(p.shape, p.dtype)[()])
+
+    def remembered(self, p: Tensor, name: str) -> Any:
+        """The array of zeros or of earlier steps that is kept for `p` under `name`; it may be written to."""
+        state = self.state[p]
+        known = state.get(name)
+        if known is None:
+            known = state[name] = np.zeros(p.shape, p.dtype)
+        elif known.dtype != p.dtype:  # the parameter was converted since
+            known = state[name] = known.astype(p.dtype)
+        return known
+
+    # --- state -------------------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Settings and what is remembered, with parameters by number, in PyTorch's layout; for `tinygrad_nn.save`."""
+        numbers = {p: number for number, p in enumerate(self._all_parameters())}
+        return {
+            "state": {
+                numbers[p]: {
+                    name: plain_tensor(value.copy()[()]) if isinstance(value, np.ndarray) else value
+                    for name, value in entries.items()
+                }
+                for p, entries in self.state.items()
+            },
+            "param_groups": [{**group, "params": [numbers[p] for p in group["params"]]} for group in self.param_groups],
+        }
+
+    def _all_parameters(self) -> list[Tensor]:
+        return [p for group in self.param_groups for p in group["params"]]
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over a `state_dict`, ours or PyTorch's; everything is checked before anything is changed.
+
+        Raises
+        ------
+        ValueError
+            If it belongs to another optimizer or to other parameters. The optimizer is then as it was.
+        """
+        if not isinstance(state_dict, Mapping) or not {"state", "param_groups"} <= state_dict.keys():
+            raise ValueError("the state of an optimizer is a dict with entries 'state' and 'param_groups'")
+        groups = [self._checked_group(*pair) for pair in self._paired_groups(state_dict["param_groups"])]
+        params = dict(enumerate(self._all_parameters()))
+        order = [number for group in state_dict["param_groups"] for number in group["params"]]
+        state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
+        for number, entries in state_dict["state"].items():
+            if number not in order:
+                raise ValueError(f"the state holds a parameter {number!r} that is in none of its groups")
+            position = order.index(number)
+            state[params[position]] = self._checked_entries(position, params[position], entries)
+        self.param_groups = groups
+        self.state = state
+
+    def _paired_groups(self, given: Any) -> list[tuple[dict[str, Any], Mapping[str, Any]]]:
+        have = [len(group["params"]) for group in self.param_groups]
+        want = [len(group["params"]) for group in given]
+        if have != want:
+            raise ValueError(f"the state has groups of {want} parameters, the optimizer of {have}; nothing was loaded")
+        return list(zip(self.param_groups, given))
+
+    def _checked_group(self, own: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+        missing = [name for name in self.defaults if name not in given and name not in self._newer_settings]
+        if missing:
+            raise ValueError(f"the state is of another optimizer: {type(self).__name__} needs {', '.join(missing)}")
+        if given.get("maximize"):
+            raise ValueError("this state is of an optimizer that maximizes; negate the loss instead")
+        # Lists are what files make of tuples.
+        settings = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+        group = {**own, **settings, "params": own["params"]}
+        self.check(group)
+        return group
+
+    def _checked_entries(self, position: int, p: Tensor, entries: Mapping[str, Any]) -> dict[str, Any]:
+        """What is remembered of one parameter, in arrays of our own."""
+        missing = self._state_names - entries.keys()
+        if missing:
+            raise ValueError(f"the state of parameter {position} lacks {sorted(missing)}; it is another optimizer's")
+        found: dict[str, Any] = {}
+        for name, value in entries.items():
+            if value is None or isinstance(value, bool | int | float | str):
+                found[name] = value
+            elif name == "step":
+                found[name] = int(value)
+            else:
+                array = np.array(as_array(value, copy=False), p.dtype, order="C")
+                if array.shape != p.shape:
+                    raise ValueError(
+                        f"{name} of parameter {position} has shape {array.shape}, the parameter {p.shape}; "
+                        "nothing was loaded"
+                    )
+                found[name] = array
+        return found
+
+    def __repr__(self) -> str:
+        groups = [
+            f"  {len(group['params'])} parameters: "
+            + ", ".join(f"{name}={value}" for name, value in group.items() if name != "params")
+            for group in self.param_groups
+        ]
+        return "\n".join([f"{type(self).__name__}(", *groups, ")"])
+
+
+def check_not_negative(group: Mapping[str, Any], *names: str) -> None:
+    """Refuse settings that are negative or no numbers."""
+    for name in names:
+        value = group[name]
+        if not value >= 0 or value == float("inf"):
+            raise ValueError(f"{name} must be a number that is not negative, not {value!r}")

@@ -1,0 +1,398 @@
+"""`check_gradients`: what the engine says of a function's derivatives against what the function itself says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..autodiff.transforms import jvp
+from .diagnose import Cause, Evidence, diagnose
+from .oracle import Estimate, estimate
+from .problem import Array, DirectionalGradient, Problem, as_leaf, is_analytic, pull, recorded, unconformed
+from .replay import single_ops
+
+#: Differences of this many units in the last place are rounding: of sums over entries, and of the oracle's own terms.
+ULPS = 1000.0
+
+_ORDERS = {1: "first", 2: "second", 3: "third"}
+
+
+class GradientError(AssertionError):
+    """A derivative is wrong.
+
+    Attributes
+    ----------
+    name : str
+        The function, or the op in it that is at fault.
+    input : str
+        Which input's gradient is wrong, by position and name.
+    index : tuple of int or None
+        The entry that is furthest off, None where shapes differ or the derivative raised.
+    got, expected : float
+        At that entry.
+    ulps : float
+        |got − expected| in units in the last place of what was expected.
+    cause : str
+        ``"sign"``, ``"factor"``, ``"zero"``, ``"transposed"``, ``"swapped"``, ``"broadcast"``, ``"dropped term"``,
+        ``"shape"``, ``"dtype"``, ``"raised"``, ``"kink"``, ``"forward"``, ``"recorded"``, ``"unsettled"``,
+        ``"precision"`` or ``"unknown"``.
+    order : int
+        Of the derivative that is wrong; the lower ones are right.
+    """
+
+    def __init__(self, message: str, **facts: Any) -> None:
+        super().__init__(message)
+        self.name: str = facts["name"]
+        self.input: str = facts["input"]
+        self.cause: str = facts["cause"]
+        self.order: int = facts["order"]
+        self.index: tuple[int, ...] | None = facts.get("index")
+        self.got: float = facts.get("got", np.nan)
+        self.expected: float = facts.get("expected", np.nan)
+        self.ulps: float = facts.get("ulps", np.inf)
+
+
+@dataclass(frozen=True)
+class _Settings:
+    ulps: float
+    entries: int
+    forward: bool
+    rng: np.random.Generator
+
+
+def check_gradients(
+    f: Callable[..., Any],
+    *inputs: Any,
+    order: int = 2,
+    forward: bool = True,
+    ulps: float = ULPS,
+    entries: int = 200,
+    seed: int = 0,
+) -> None:
+    """Check the derivatives of a function, or of an op, at a point.
+
+    The reverse pass is compared entry by entry with an oracle that uses the function's values alone: a complex
+    step where every op that it recorded is analytic, else central differences extrapolated to step 0. Then the forward
+    pass is compared with the reverse pass, ⟨J v, u⟩ = ⟨v, Jᵀ u⟩, and the whole is repeated for the gradient itself,
+    up to `order`.
+
+    Parameters
+    ----------
+    f : callable or Op
+        Takes Tensors, or nests of them, and returns a Tensor of any shape, or a nest of Tensors.
+    *inputs : array_like, Tensor, or nested tuples, lists and dicts of them
+        Where to check. Floating-point ones are differentiated, the rest are passed on as they are. The oracle computes
+        in float64 whatever their precision. Keep away from kinks: |x| has no derivative at 0 to compare with.
+    order : int
+        How many derivatives to check.
+    forward : bool
+        Check forward mode too.
+    ulps : float
+        Largest error, in units in the last place of the result's precision, relative to the larger of the entry and
+        the largest entry of the same gradient. The oracle's own error is allowed for on top.
+    entries : int
+        Of an input with more entries than this, so many are checked, chosen at random.
+    seed : int
+        Of the random gradients and directions.
+
+    Raises
+    ------
+    GradientError
+        Naming the function, the input, the worst entry with what was got and expected, the error in ULPs, and what
+        the cause may be. Of a function made of several ops, the op at fault is looked for.
+    TypeError
+        If there is nothing to differentiate, or `f` returns something else than Tensors.
+
+    Examples
+    --------
+    >>> import tinygrad_nn as tg
+    >>> from tinygrad_nn.testing import check_gradients
+    >>> check_gradients(lambda x, y: x * tg.exp(y), [1.0, 2.0], [[0.5], [-0.5]])
+
+    A wrong derivative is named:
+
+    >>> @tg.op
+    ... def cube(x):
+    ...     return x**3
+    >>> cube.derivatives(lambda g, out, x: g * x**2)
+    <op cube(x)>
+    >>> check_gradients(cube, 2.0)
+    Traceback (most recent call last):
+    ...
+    tinygrad_nn.testing.check.GradientError: the gradient of cube in input 0 (x) is wrong
+      worst entry [()]: got 4.5..., expected 13.6..., ... ULPs off
+      suspected cause: factor: the gradient is what was expected times 1/3
+    """
+    check_problem(
+        Problem(f, [_numbers(x) for x in inputs]), order, forward=forward, ulps=ulps, entries=entries, seed=seed
+    )
+
+
+def check_problem(
+    problem: Problem, order: int, *, forward: bool = True, ulps: float = ULPS, entries: int = 200, seed: int = 0
+) -> None:
+    """`check_gradients` of a problem."""
+    settings = _Settings(ulps, entries, forward, np.random.default_rng(seed))
+    try:
+        _check(problem, order, settings)
+    except GradientError as error:
+        culprit = _culprit(problem, error.order, settings)
+        if culprit is None:
+            raise
+        culprit.args = (f"{culprit.args[0]}\n  found at the op {culprit.name} inside {problem.name}",)
+        raise culprit from None
+
+
+def _numbers(x: Any) -> Any:
+    """Lists of numbers as arrays; lists of anything else are nests."""
+    if isinstance(x, list):
+        array = np.asarray(x, dtype=None) if all(isinstance(i, int | float | list) for i in x) else None
+        if array is not None and array.dtype.kind == "f":
+            return array
+    return x
+
+
+def _check(problem: Problem, order: int, settings: _Settings) -> None:
+    for level in range(1, order + 1):
+        step = _Step(problem, level, settings)
+        step.compare_with_oracle()
+        if settings.forward:
+            step.compare_forward_with_reverse()
+        if level < order:
+            step.compare_recorded_with_plain()
+            directions = [_random(settings.rng, x) for x in problem.values]
+            problem = DirectionalGradient(problem, step.cotangents, directions)
+
+
+class _Step:
+    """One order of derivative of one function at one point."""
+
+    def __init__(self, problem: Problem, order: int, settings: _Settings) -> None:
+        self.problem = problem
+        self.order = order
+        self.settings = settings
+        with np.errstate(all="ignore"):
+            self.outs = problem([as_leaf(x) for x in problem.values])
+            self.cotangents = [_random(settings.rng, np.asarray(out._value)) for out in self.outs]
+            self.nodes = recorded(self.outs)
+            self.gradients = self._reverse()
+
+    def _reverse(self) -> list[Array]:
+        tensors = [as_leaf(x) for x in self.problem.values]
+        try:
+            return [np.asarray(g) for g in pull(self.problem, tensors, self.cotangents, record=False)]
+        except Exception as error:
+            with np.errstate(all="ignore"):
+                gradients = unconformed(self.problem, self.cotangents)
+            if gradients is None or self.order > 1:
+                raise self._raised(error) from error
+            return gradients  # of a shape that the engine refuses: the comparison will say more than it can
+
+    def _raised(self, error: Exception) -> GradientError:
+        return GradientError(
+            f"{self._title('some input')}: taking it raised {type(error).__name__}: {error}\n"
+            "  suspected cause: raised: a rule cannot compute with what it is given",
+            name=self.problem.name,
+            input="",
+            cause="raised",
+            order=self.order,
+        )
+
+    def _title(self, label: str) -> str:
+        which = "" if self.order == 1 else f"{_ORDERS.get(self.order, f'{self.order}th')}-order "
+        return f"the {which}gradient of {self.problem.name} in {label} is wrong"
+
+    def compare_with_oracle(self) -> None:
+        double = self.problem.in_double()
+        eps = self._rounding(double)
+        estimates = []
+        for i, x in enumerate(double.values):
+            count = self.settings.entries
+            chosen = None if x.size <= count else np.sort(self.settings.rng.choice(x.size, count, replace=False))
+            estimates.append(
+                estimate(
+                    double,
+                    i,
+                    [u.astype(np.float64) for u in self.cotangents],
+                    analytic=is_analytic(self.nodes),
+                    eps=eps,
+                    entries=chosen,
+                )
+            )
+        self.scale = self._natural_scale()
+        worst = max(range(len(estimates)), key=lambda i: self._excess(i, estimates[i]), default=None)
+        if worst is not None and self._excess(worst, estimates[worst]) > 1:
+            raise self._error(worst, estimates)
+
+    def _rounding(self, double: Problem) -> float:
+        """Relative rounding of the function's results on float64 input: coarser if it computes in less on the way."""
+        nodes = recorded(double([as_leaf(x) for x in double.values]))
+        dtypes = {v.dtype for n in nodes for v in (n.value if type(n.value) is tuple else (n.value,))}
+        return max((float(np.finfo(d).eps) for d in dtypes if d.kind == "f"), default=2.0**-52)
+
+    def _natural_scale(self) -> float:
+        """What a derivative of this function may be as large as: |u|·|f| / max(1, |x|). Rounding is a part of that."""
+        largest = max((float(abs(x).max()) for x in self.problem.values if x.size), default=1.0)
+        return self.problem.magnitude(self.outs, self.cotangents) / max(1.0, largest)
+
+    def _allowed(self, i: int, found: Estimate) -> Array:
+        """Largest error of each entry that is still rounding."""
+        eps = max(float(np.finfo(x.dtype).eps) for x in (*self.problem.values, *self.cotangents))
+        magnitude = np.abs(np.where(np.isfinite(found.value), found.value, 0.0))
+        unit = eps * np.maximum(magnitude, max(float(magnitude.max(initial=0.0)), self.scale))
+        allowed: Array = self.settings.ulps * unit + 4 * found.error
+        return allowed
+
+    def _excess(self, i: int, found: Estimate) -> float:
+        """The worst error as a multiple of what is allowed; infinite where shape or dtype are wrong."""
+        got = self.gradients[i]
+        if got.shape != found.value.shape or got.dtype != self.problem.values[i].dtype:
+            return np.inf
+        asked = found.asked
+        if not asked.any():
+            return 0.0
+        same = got == found.value
+        with np.errstate(all="ignore"):
+            ratio = np.where(same, 0.0, abs(got - found.value) / self._allowed(i, found))[asked]
+            unsettled = (found.error > 1e-3 * np.maximum(abs(found.value), 1e-3 * self.scale))[asked & ~same]
+        if unsettled.any():
+            return np.inf
+        return float(np.where(np.isnan(ratio), np.inf, ratio).max())
+
+    def _error(self, i: int, estimates: list[Estimate]) -> GradientError:
+        got, found = self.gradients[i], estimates[i]
+        evidence = Evidence(
+            problem=self.problem,
+            which=i,
+            gradients=self.gradients,
+            estimates=estimates,
+            cotangents=self.cotangents,
+            outs=[np.asarray(out._value) for out in self.outs],
+            close=lambda a, b: bool(np.all(abs(a - b) <= self._tolerance(b))),
+            oracle=lambda problem, which, cotangents: estimate(
+                problem, which, cotangents, analytic=is_analytic(self.nodes)
+            ),
+        )
+        cause: Cause = diagnose(evidence)
+        lines = [self._title(self.problem.labels[i])]
+        facts: dict[str, Any] = {}
+        if got.shape != found.value.shape:
+            lines.append(f"  got shape {got.shape}, expected {found.value.shape}")
+        else:
+            facts = self._worst_entry(got, found, i)
+            lines.append(
+                f"  worst entry [{_index(facts['index'])}]: got {facts['got']!r}, expected {facts['expected']!r} "
+                f"(by {found.method}), {facts['ulps']:.3g} ULPs off"
+            )
+        if self.order > 1:
+            lines.append(
+                "  second order only: the derivative itself is right, but not the derivative of its rule (does the rule"
+                " compute with something that is not recorded: np. on values, detach(), a number taken out?)"
+            )
+        lines.append(f"  suspected cause: {cause.kind}: {cause.text}")
+        return GradientError(
+            "\n".join(lines),
+            name=self.problem.name,
+            input=self.problem.labels[i],
+            cause=cause.kind,
+            order=self.order,
+            **facts,
+        )
+
+    def _tolerance(self, b: Array) -> Array:
+        eps = max(float(np.finfo(x.dtype).eps) for x in (*self.problem.values, *self.cotangents))
+        scale = float(np.max(abs(b), initial=0.0))
+        tolerance: Array = np.asarray(max(self.settings.ulps * eps, 1e-7) * scale)
+        return tolerance
+
+    def _worst_entry(self, got: Array, found: Estimate, i: int) -> dict[str, Any]:
+        with np.errstate(all="ignore"):
+            ratio = np.where(got == found.value, 0.0, abs(got - found.value) / self._allowed(i, found))
+        ratio = np.where(found.asked, np.where(np.isnan(ratio), np.inf, ratio), -1.0)
+        index = tuple(int(k) for k in np.unravel_index(int(ratio.argmax()), ratio.shape))
+        expected, value = float(found.value[index]), float(got[index])
+        ulp = float(np.spacing(np.asarray(abs(expected), got.dtype)))
+        return {"index": index, "got": value, "expected": expected, "ulps": abs(value - expected) / ulp}
+
+    def compare_forward_with_reverse(self) -> None:
+        """⟨J v, u⟩ = ⟨v, Jᵀ u⟩ for a random direction v."""
+        directions = [_random(self.settings.rng, x) for x in self.problem.values]
+        try:
+            _, pushed = jvp(
+                lambda *xs: self.problem(xs),
+                tuple(x[()] for x in self.problem.values),
+                tuple(v[()] for v in directions),
+            )
+        except Exception as error:
+            raise self._forward(f"taking it raised {type(error).__name__}: {error}") from error
+        terms = [np.asarray(t) * u for t, u in zip(pushed, self.cotangents, strict=True)]
+        back = [v * g for v, g in zip(directions, self.gradients, strict=True)]
+        ahead, behind = (float(sum(np.sum(t, dtype=np.float64) for t in side)) for side in (terms, back))
+        size = sum(float(np.sum(abs(t), dtype=np.float64)) for t in (*terms, *back))
+        eps = max(float(np.finfo(x.dtype).eps) for x in (*self.problem.values, *self.cotangents))
+        if not abs(ahead - behind) <= self.settings.ulps * eps * max(size, self.scale):
+            raise self._forward(f"⟨Jv, u⟩ = {ahead!r} but ⟨v, Jᵀu⟩ = {behind!r}")
+        for t, out in zip(pushed, self.outs, strict=True):
+            if np.asarray(t).dtype != out.dtype or np.asarray(t).shape != out.shape:
+                raise self._forward(f"a tangent has {np.asarray(t).dtype}{list(np.asarray(t).shape)}, not {out.dtype}")
+
+    def _forward(self, what: str) -> GradientError:
+        return GradientError(
+            f"forward mode of {self.problem.name} does not agree with reverse mode: {what}\n"
+            "  suspected cause: forward: its forward_derivative, or its traits elementwise= or linear=",
+            name=self.problem.name,
+            input="",
+            cause="forward",
+            order=self.order,
+        )
+
+    def compare_recorded_with_plain(self) -> None:
+        """The rules give on Tensors what they give on arrays."""
+        tensors = [as_leaf(x) for x in self.problem.values]
+        try:
+            recorded_ = pull(self.problem, tensors, self.cotangents, record=True)
+        except Exception as error:
+            raise self._raised(error) from error
+        for i, (gradient, plain) in enumerate(zip(recorded_, self.gradients, strict=True)):
+            value = np.asarray(gradient._value)
+            found = Estimate(np.asarray(plain, np.float64), np.zeros(plain.shape), "the rule on arrays")
+            same = value.shape == plain.shape and value.dtype == plain.dtype
+            if not same or not np.all((abs(value - plain) <= self._allowed(i, found)) | (value == plain)):
+                raise GradientError(
+                    f"{self._title(self.problem.labels[i])}: the rule gives something else on Tensors "
+                    f"({value.dtype}{list(value.shape)}) than on arrays\n  suspected cause: recorded",
+                    name=self.problem.name,
+                    input=self.problem.labels[i],
+                    cause="recorded",
+                    order=self.order + 1,
+                )
+
+
+def _index(index: Sequence[int]) -> str:
+    return ", ".join(map(str, index)) if index else "()"
+
+
+def _random(rng: np.random.Generator, like: Array) -> Array:
+    """Numbers of both signs, none near 0, in the shape and precision of another array."""
+    size = np.shape(like)
+    made: Array = np.asarray(rng.uniform(0.5, 1.5, size) * rng.choice([-1.0, 1.0], size)).astype(like.dtype)
+    return made
+
+
+def _culprit(problem: Problem, order: int, settings: _Settings) -> GradientError | None:
+    """What is wrong with the first op of a function, in order of computation, that is wrong by itself."""
+    with np.errstate(all="ignore"):
+        applications = single_ops(problem([as_leaf(x) for x in problem.values]))
+    if len(applications) < 2:
+        return None
+    for op, values, params in applications:
+        try:
+            _check(Problem.of_op(op, values, params), order, replace(settings, rng=np.random.default_rng(0)))
+        except GradientError as error:
+            return error
+        except Exception:  # what cannot be looked at alone is not to blame
+            continue
+    return None

@@ -1,0 +1,307 @@
+"""What must hold for every op, on any of its cases. Each function raises AssertionError where it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..values import plain_tensor
+from ..graph import Spec
+from ..reads import spread
+from ..tensor import Tensor
+from .check import check_problem
+from .oracle import estimate
+from .problem import Array, Problem, as_leaf
+from .rows import Case, Row
+
+
+def _outputs(out: Any) -> list[Any]:
+    return list(out) if isinstance(out, tuple) else [out]
+
+
+def _raw(x: Any) -> Any:
+    return np.asarray(x._value) if isinstance(x, Tensor) else np.asarray(x)
+
+
+def _assert_same(got: Any, expected: Any, what: str, ulps: float = 0.0, eps: float | None = None) -> None:
+    """Equal shape, dtype and elements; the latter up to rounding if `ulps` are allowed."""
+    for a, b in zip(map(_raw, _outputs(got)), map(_raw, _outputs(expected)), strict=True):
+        assert a.shape == b.shape, f"{what}: shape {a.shape}, expected {b.shape}"
+        assert eps is not None or a.dtype == b.dtype, f"{what}: dtype {a.dtype}, expected {b.dtype}"
+        if ulps == 0 or a.dtype.kind not in "fc":
+            assert np.array_equal(a, b, equal_nan=a.dtype.kind in "fc"), f"{what}: {a!r}, expected {b!r}"
+            continue
+        scale = np.max(abs(b[np.isfinite(b)]), initial=0.0)
+        unit = (eps or float(np.finfo(a.dtype).eps)) * max(float(scale), float(np.finfo(a.dtype).tiny))
+        with np.errstate(invalid="ignore"):
+            good = (a == b) | (abs(a - b) <= ulps * unit) | (np.isnan(a) & np.isnan(b))
+        assert np.all(good), f"{what}: {a!r}, expected {b!r}"
+
+
+def _leaves(case: Case) -> tuple[list[Any], list[Tensor]]:
+    """The inputs with each differentiable one as a Tensor that requires gradients, and those Tensors."""
+    chosen = case.differentiable
+    tensors = {i: Tensor(case.inputs[i], requires_grad=True) for i in chosen}
+    return [tensors.get(i, x) for i, x in enumerate(case.inputs)], list(tensors.values())
+
+
+def _seeds(outs: Sequence[Any], seed: int = 1) -> list[Array]:
+    rng = np.random.default_rng(seed)
+    return [np.asarray(rng.uniform(0.5, 1.5, _raw(out).shape)).astype(_raw(out).dtype) for out in outs]
+
+
+def gradients(case: Case, inputs: Sequence[Any] | None = None) -> list[Array]:
+    """Gradients of one op in its differentiable inputs by `backward`, from fixed random gradients of its results."""
+    case = case if inputs is None else case.with_inputs(inputs)
+    full, tensors = _leaves(case)
+    outs = [out for out in _outputs(case(*full)) if isinstance(out, Tensor) and out.requires_grad]
+    for out, g in zip(outs, _seeds(outs), strict=True):
+        out.backward(plain_tensor(g[()]), retain_graph=True)
+    return [np.zeros(t.shape, t.dtype) if t.grad is None else _raw(t.grad) for t in tensors]
+
+
+def value_is_the_references(case: Case) -> None:
+    """The value agrees with NumPy's, in shape and dtype too; arrays in give arrays out."""
+    expected = None
+    if case.row.reference is not None:
+        with np.errstate(all="ignore"):
+            expected = case.row.reference(*map(np.array, case.inputs), **case.settings)
+    out = case()
+    for result in _outputs(out):
+        assert isinstance(result, np.ndarray | np.generic), f"{case}: gave {type(result).__name__} on arrays"
+        assert not (type(result) is np.ndarray and result.ndim == 0), f"{case}: gave a 0-d array, not a scalar"
+    if expected is not None:
+        expected = tuple(expected) if isinstance(expected, list) else expected
+        _assert_same(out, expected, f"{case}", case.row.ulps)
+
+
+def tensors_give_what_arrays_give(case: Case) -> None:
+    """Tensors in give Tensors out, bit for bit what arrays give, recorded or not."""
+    expected = case()
+    plain = [Tensor(x) if isinstance(x, np.ndarray) else x for x in case.inputs]
+    if not any(isinstance(x, Tensor) for x in plain):
+        return
+    for inputs in (plain, _leaves(case)[0]):
+        if any(isinstance(x, Tensor) for x in inputs):
+            out = case(*inputs)
+            assert all(isinstance(result, Tensor) for result in _outputs(out)), f"{case}: no Tensor for Tensors"
+            _assert_same(out, expected, f"{case} on Tensors")
+
+
+def derivatives_are_the_oracles(case: Case, order: int = 2) -> None:
+    """First and second order, reverse and forward."""
+    if case.differentiable:
+        check_problem(Problem.of_op(case.op, case.inputs, case.settings), order, ulps=case.row.gradient_ulps)
+
+
+def analytic_ops_take_a_complex_step(case: Case) -> None:
+    """The trait `analytic` is true: the derivative can be found, and is found, by a complex step."""
+    if not case.op.analytic or not case.differentiable:
+        return
+    problem = Problem.of_op(case.op, case.inputs, case.settings)
+    cotangents = _seeds(problem([as_leaf(x) for x in problem.values]))
+    for i in range(len(problem.values)):
+        found = estimate(problem, i, cotangents, analytic=True)
+        assert found.method == "complex step", f"{case}: said to be analytic, but a complex step in input {i} fails"
+
+
+def _is_float(x: Any) -> bool:
+    return getattr(x, "dtype", np.dtype(bool)).kind == "f"
+
+
+def inputs_are_left_alone(case: Case) -> None:
+    """Neither the op nor its derivative writes to an input; no gradient is a view of an input or of another one."""
+    before = [np.array(x) for x in case.inputs]
+    with np.errstate(all="ignore"):
+        case()
+    full, tensors = _leaves(case)
+    outs = [out for out in _outputs(case(*full)) if isinstance(out, Tensor) and out.requires_grad]
+    values = [np.array(_raw(out)) for out in outs]
+    seeds = [plain_tensor(g[()]) for g in _seeds(outs)]
+    for out, g in zip(outs, seeds, strict=True):
+        out.backward(g, retain_graph=True)
+    for x, y in zip(before, case.inputs, strict=True):
+        assert np.array_equal(x, np.asarray(y), equal_nan=x.dtype.kind in "fc"), f"{case}: an input was written to"
+    for out, value in zip(outs, values, strict=True):
+        assert np.array_equal(_raw(out), value, equal_nan=True), f"{case}: backward wrote to the result"
+    held = [_raw(x) for x in (*full, *outs, *seeds)]
+    for i, tensor in enumerate(tensors):
+        grad = None if tensor.grad is None else tensor.grad._value
+        others = [t.grad._value for t in tensors[i + 1 :] if t.grad is not None]
+        for other in (*held, *others):
+            if type(grad) is np.ndarray and type(other) is np.ndarray:
+                assert not np.shares_memory(grad, other), f"{case}: a gradient shares memory with something else"
+
+
+def layout_does_not_matter(case: Case) -> None:
+    """Strided, reversed, transposed and read-only inputs give what contiguous ones give."""
+    expected, expected_gradients = case(), gradients(case)
+    for inputs in _layouts(case.inputs):
+        moved = case.with_inputs(inputs)
+        _assert_same(moved(), expected, f"{case} on another memory layout", ulps=8.0)
+        pairs = zip(gradients(moved), expected_gradients, strict=True)
+        for got, gradient in pairs:
+            _assert_same(got, gradient, f"gradient of {case} on another memory layout", ulps=64.0)
+
+
+def _layouts(inputs: Sequence[Any]) -> Iterator[list[Any]]:
+    for change in (_every_second, _reversed, _fortran):
+        yield [change(x) if isinstance(x, np.ndarray) and x.ndim else x for x in inputs]
+
+
+def _every_second(x: Array) -> Array:
+    wide = np.zeros((*x.shape[:-1], 2 * x.shape[-1]), x.dtype)
+    wide[..., ::2] = x
+    wide.flags.writeable = False
+    return wide[..., ::2]
+
+
+def _reversed(x: Array) -> Array:
+    return x[::-1].copy()[::-1]
+
+
+def _fortran(x: Array) -> Array:
+    return np.asfortranarray(x)
+
+
+def single_precision_stays_single(case: Case) -> None:
+    """float32 in gives float32 out, and gradients of each input's own dtype near those in float64."""
+    if not case.row.single or not any(map(_is_float, case.inputs)):
+        return
+    floats = [i for i, x in enumerate(case.inputs) if _is_float(x)]
+    small = case.with_inputs(np.asarray(x).astype(np.float32) if _is_float(x) else x for x in case.inputs)
+    double = case.with_inputs(x.astype(np.float64) if _is_float(x) else x for x in small.inputs)
+    ulps = 16 * case.row.gradient_ulps**0.5 + case.row.ulps
+    for out, wide in zip(_outputs(small()), _outputs(double()), strict=True):
+        assert "dtype" in case.settings or _raw(wide).dtype.kind != "f" or _raw(out).dtype == np.float32, (
+            f"{case} in float32 gave {_raw(out).dtype}"
+        )
+        _assert_same(out, wide, f"{case} in float32", ulps, eps=2.0**-23)
+    for got, wide in zip(gradients(small), gradients(double), strict=True):
+        assert got.dtype == np.float32, f"{case}: the gradient of a float32 input is {got.dtype}"
+        _assert_same(got, wide, f"gradient of {case} in float32", 8 * ulps, eps=2.0**-23)
+    if len(floats) > 1:  # mixed precision: each gradient in its input's
+        mixed = [x.astype(np.float32) if i == floats[0] else x for i, x in enumerate(double.inputs)]
+        for got, i in zip(gradients(double, mixed), double.with_inputs(mixed).differentiable, strict=True):
+            assert got.dtype == mixed[i].dtype, f"{case}: the gradient of a {mixed[i].dtype} input is {got.dtype}"
+
+
+def rules_read_what_they_say(case: Case) -> None:
+    """A rule gives the same when it has exactly the values that `op.reads` lists, and shapes of the others."""
+    op = case.op
+    chosen = case.differentiable
+    if not chosen or (op.rules is None and op.joint is None):
+        return
+    out = case()
+    g = tuple(_seeds(out)) if isinstance(out, tuple) else _seeds([out])[0][()]
+    values = [np.asarray(x)[()] if isinstance(x, np.ndarray) else x for x in case.inputs]
+    for i in chosen:
+        keep = op.reads[1 << i]
+        if op.variadic:
+            keep = spread(op, keep, len(values))
+        saved = [x if kept else _spec(x) for x, kept in zip(values, keep, strict=False)]
+        result = out if keep[-1] else tuple(map(_spec, out)) if isinstance(out, tuple) else _spec(out)
+        with np.errstate(all="ignore"):
+            whole = _rule(case, i, g, out, values)
+            try:
+                spare = _rule(case, i, g, result, saved)
+            except Exception as error:
+                raise AssertionError(
+                    f"{case}: the derivative in input {i} needs more than op.reads says it reads: {error}"
+                ) from error
+        if whole is not None:
+            _assert_same(spare, whole, f"{case}: derivative in input {i} with what it says it reads")
+
+
+def _spec(x: Any) -> Any:
+    return Spec(x.shape, x.dtype) if isinstance(x, np.ndarray | np.generic) else x
+
+
+def _rule(case: Case, i: int, g: Any, out: Any, values: Sequence[Any]) -> Any:
+    op = case.op
+    settings = {**op.defaults, **case.settings}
+    if op.joint is not None:
+        return op.joint(tuple(k == i for k in range(len(values))), g, out, *values, **settings)[i]
+    assert op.rules is not None
+    rule = op.rules[i]
+    return None if rule is None else rule(g, out, *values, **settings)
+
+
+def python_numbers_are_weak(case: Case) -> None:
+    """A Python number in the place of an input leaves dtypes alone, and the other gradients are the same."""
+    floats = [i for i, x in enumerate(case.inputs) if _is_float(x)]
+    if not case.op.elementwise or len(floats) < 2 or not np.size(case.inputs[floats[0]]):
+        return
+    for i in floats:
+        number = float(np.asarray(case.inputs[i]).flat[0])
+        if case.row.single:
+            small = [np.float32(x) if k in floats else x for k, x in enumerate(case.inputs)]
+            out = case(*(number if k == i else Tensor(x) for k, x in enumerate(small)))
+            assert out.dtype != np.float64, f"{case}: beside a Python number float32 became float64"
+        weak = case.with_inputs(number if k == i else x for k, x in enumerate(case.inputs))
+        strong = case.with_inputs(np.float64(number) if k == i else x for k, x in enumerate(case.inputs))
+        expected = dict(zip(strong.differentiable, gradients(strong), strict=True))
+        for k, got in zip(weak.differentiable, gradients(weak), strict=True):
+            _assert_same(got, expected[k], f"gradient of {case} beside a Python number", ulps=8.0)
+
+
+def without_derivative_is_not_recorded(case: Case) -> None:
+    """The results of ops without a derivative are plain Tensors, whatever they are made from."""
+    if case.op.differentiable:
+        return
+    inputs = [Tensor(x, requires_grad=True) if _is_float(x) else x for x in case.inputs]
+    if any(isinstance(x, Tensor) for x in inputs):
+        for out in _outputs(case(*inputs)):
+            assert isinstance(out, Tensor), f"{case}: no Tensor for Tensors"
+            assert not out.requires_grad, f"{case}: recorded, though it has no derivative"
+
+
+#: All of them, by name.
+PROPERTIES: dict[str, Callable[[Case], None]] = {
+    f.__name__: f
+    for f in (
+        inputs_are_left_alone,
+        value_is_the_references,
+        tensors_give_what_arrays_give,
+        derivatives_are_the_oracles,
+        analytic_ops_take_a_complex_step,
+        layout_does_not_matter,
+        single_precision_stays_single,
+        rules_read_what_they_say,
+        python_numbers_are_weak,
+        without_derivative_is_not_recorded,
+    )
+}
+
+
+def check_op(row: Row, *, seed: int = 0) -> None:
+    """Hold an op to all that the library's own ops are held to, on every case of its row.
+
+    Parameters
+    ----------
+    row : Row
+        What the op takes.
+    seed : int
+        Of the random elements.
+
+    Raises
+    ------
+    AssertionError
+        Naming the case and what does not hold.
+
+    Examples
+    --------
+    >>> import numpy as np, tinygrad_nn as tg
+    >>> from tinygrad_nn import testing
+    >>> @tg.op(elementwise=True, analytic=True)
+    ... def cube(x):
+    ...     return x**3
+    >>> cube.derivatives(lambda g, out, x: g * 3 * x**2)
+    <op cube(x)>
+    >>> testing.check_op(testing.Row(cube, reference=lambda x: np.power(x, 3)))
+    """
+    for case in row.examples(seed):
+        for check in PROPERTIES.values():
+            check(case)

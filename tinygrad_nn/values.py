@@ -1,0 +1,142 @@
+"""What goes into an operation: values taken out of what the user gives, and what stands for it in the graph."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+import numpy as np
+
+from .graph import Constant, Node, Spec, describe, next_order
+
+if TYPE_CHECKING:
+    from .op import Op
+    from .tensor import Tensor
+
+ndarray = np.ndarray
+new = object.__new__
+
+#: Types that pass through the dispatch as they are; Python's own numbers stay weakly typed (NEP 50).
+PLAIN: frozenset[type] = frozenset(
+    (int, float, bool, complex, np.float64, np.float32, np.float16, np.int64, np.int32, np.bool_, np.complex128)
+)
+#: Those of them that are Python's own.
+PYTHON: frozenset[type] = frozenset((int, float, bool, complex))
+
+#: Types of settings that nobody can change later.
+FIXED = PLAIN | {str, type(None), type}
+
+
+def bind_tensor_type(cls: type[Tensor]) -> None:
+    """Tell what is made here: `Tensor` is defined above this module, from ops that need it only when they are called."""
+    global Tensor
+    Tensor = cls  # type: ignore[misc]
+
+
+def plain_tensor(value: Any) -> Tensor:
+    """A Tensor around `value`, with nothing recorded."""
+    result = new(Tensor)
+    result._value = value
+    result._node = None
+    return result
+
+
+def _no_tensor() -> None:
+    """The dead reference of a node that no Tensor ever held."""
+
+
+def leaf(tensor: Tensor) -> Node:
+    """A new leaf that stands for `tensor` in the graphs recorded from now on."""
+    node = new(Node)
+    node.op = node.params = node.extra = node.x = node.y = node.a = None
+    node.value = tensor._value
+    node.order = next_order()
+    node.tensor = ref(tensor)
+    return node
+
+
+def constant(x: Any, value: Any) -> Constant:
+    """What stands in a graph for an input without gradient."""
+    known: Constant | None = getattr(x, "_constant", None)
+    if known is not None:
+        return known
+    node = new(Constant)
+    node.op = node.params = node.extra = node.x = node.y = node.a = None
+    node.value = describe(value)
+    node.order = next_order()
+    node.tensor = _no_tensor
+    if isinstance(x, Tensor):
+        node.tensor = ref(x)
+        if type(value) is not ndarray or value.base is None:
+            x._constant = node
+    return node
+
+
+def unowned(x: Any, value: Any) -> bool:
+    """Whether somebody else can write to the value of a constant input."""
+    return type(value) is ndarray and (value.base is not None or not isinstance(x, Tensor))
+
+
+def apart(value: Any, out: Any, kept: bool) -> tuple[Any, Any]:
+    """An unowned value, as a rule will read it later, and the result: copies, so that a later write reaches neither."""
+    if type(out) is ndarray and (out is value or out.base is not None):
+        out = out.copy()
+    elif type(out) is tuple:
+        out = tuple([apart(value, part, False)[1] for part in out])
+    return value.copy() if kept else value, out
+
+
+def to_value(op: Op, x: Any) -> Any:
+    """A value that the kernels take: Tensors unwrapped, sequences made arrays."""
+    if type(x) is ndarray and x.ndim and x.dtype.kind in "fibuc":
+        return x
+    if isinstance(x, Tensor):
+        return x._value
+    if isinstance(x, ndarray | np.generic | Spec) and x.dtype.kind in "biufc":
+        if isinstance(x, ndarray):
+            return plain_array(x) if x.ndim else x[()]
+        return x
+    if isinstance(x, list | tuple) and holds_tensor(x):
+        raise TypeError(f"{op.name}: a list of Tensors is no array; join them first with tg.stack([...])")
+    try:
+        value = np.asarray(x)
+    except Exception as error:
+        raise TypeError(f"{op.name}: cannot use {x!r} as an array") from error
+    if value.dtype.kind not in "biufc":
+        raise TypeError(
+            f"{op.name}: cannot compute with {type(x).__name__} {x!r} (dtype {value.dtype}); "
+            "give numbers, an array or a Tensor"
+        )
+    return value
+
+
+def plain_array(x: Any) -> Any:
+    """An array without what a subclass adds: a memory map is read as an array, a masked array is refused."""
+    if type(x) is ndarray:
+        return x
+    if hasattr(x, "mask"):
+        raise TypeError("a masked array would lose its mask here; give x.filled(...) and use the mask with tg.where")
+    return np.asarray(x)
+
+
+def holds_tensor(items: Any) -> bool:
+    return any(isinstance(x, Tensor) or (isinstance(x, list | tuple) and holds_tensor(x)) for x in items)
+
+
+def frozen(op: Op, name: str, setting: Any) -> Any:
+    """A setting as a rule will read it later: a copy of what the caller may change until then."""
+    kind = type(setting)
+    if kind is list or kind is tuple:
+        return kind([frozen(op, name, item) for item in setting])
+    if kind is dict:
+        return {key: frozen(op, name, item) for key, item in setting.items()}
+    if isinstance(setting, ndarray):
+        return setting.copy()
+    if isinstance(setting, Tensor):
+        if setting._node is not None:
+            raise TypeError(
+                f"{op.name}: the setting {name!r} is a Tensor that requires gradients, but settings have none; "
+                f"give a number ({name}.item()), or compute with operations that take it as an input"
+            )
+        return np.copy(setting._value)[()]
+    return setting
