@@ -310,8 +310,8 @@ def test_an_op_of_ones_own_by_a_row():
         testing.check_op(row)
 
 
-def planted_row(kernel=np.sin, rule=lambda g, out, x: g * tg.cos(x), **row):
-    return testing.Row(elementwise(kernel, rule), **{"reference": np.sin, **row})
+def planted_row(kernel=np.sin, rule=lambda g, out, x: g * tg.cos(x), analytic=False, **row):
+    return testing.Row(elementwise(kernel, rule, analytic=analytic), **{"reference": np.sin, **row})
 
 
 def in_place(x):
@@ -329,8 +329,9 @@ def by_memory(x):
     [
         ("expected", {"reference": np.cos}),
         ("dtype float32, expected float64", {"kernel": lambda x: np.sin(x).astype(np.float32)}),
-        ("in float32 gave float64", {"kernel": lambda x: np.sin(x).astype(np.float64)}),
+        ("in float32 gave float64", {"kernel": lambda x: np.sin(x).astype(np.result_type(x, np.float64))}),
         ("0-d array", {"kernel": lambda x: np.asarray(np.sin(x))}),
+        ("said to be analytic", {"kernel": lambda x: np.sin(np.real(x)), "analytic": True}),
         ("an input was written to", {"kernel": in_place}),
         ("memory layout", {"kernel": by_memory}),
     ],

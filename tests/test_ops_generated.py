@@ -1,13 +1,20 @@
 """Every op of the library against its row of the domain table. Nothing here names an op: new ones are covered too."""
 
+import pkgutil
+from importlib import import_module
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tinygrad_nn
 from tinygrad_nn import testing
 from tinygrad_nn.op import registry
 from tinygrad_nn.testing import PROPERTIES
+
+for module in pkgutil.walk_packages(tinygrad_nn.__path__, "tinygrad_nn."):
+    import_module(module.name)  # so that no op stays out of sight
 
 OPS = sorted(name for name, op in registry.items() if op.__module__.startswith("tinygrad_nn."))
 

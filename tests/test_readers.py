@@ -1,4 +1,4 @@
-"""One recorded graph through every reader: backwards, forwards, drawn, replayed. They tell the same and change nothing."""
+"""One recorded graph through every reader: backwards, forwards, drawn, replayed. All agree, and none changes it."""
 
 import numpy as np
 import pytest

@@ -39,7 +39,6 @@ from numpy import (
     uint64,
 )
 
-from .tensor import Tensor  # first: the operations bind to it
 from . import autodiff, creation, modes, random
 from .autodiff import *  # noqa: F403
 from .creation import *  # noqa: F403
@@ -52,6 +51,7 @@ from .ops.linalg import *  # noqa: F403
 from .ops.reduction import *  # noqa: F403
 from .ops.shape import *  # noqa: F403
 from .random import manual_seed
+from .tensor import Tensor
 
 if TYPE_CHECKING:
     from . import data, nn, optim, testing

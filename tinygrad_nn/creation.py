@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from .values import plain_tensor
 from .ops.adjoint import broadcast_to
 from .ops.shape import astype, reshape, shape_of, stack
 from .ops.shape import copy as copy_of
 from .tensor import ArrayLike, Tensor, as_array
+from .values import plain_tensor
 
 if TYPE_CHECKING:
     import numpy.typing as npt

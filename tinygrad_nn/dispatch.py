@@ -346,7 +346,7 @@ def unrecorded(out: Any, values: Sequence[Any]) -> Any:
 def record(
     op: Op, inputs: Sequence[Any], values: Sequence[Any], mask: int, settings: dict[str, Any] | None, out: Any
 ) -> Any:
-    """Record in the general form: any number of inputs, those with a node in the bits of `mask`, and several results."""
+    """Record in the general form: any number of inputs, a bit of `mask` for each with a node, and several results."""
     keep = op.reads[mask]
     if op.variadic:
         keep = spread(op, keep, len(inputs))

@@ -38,8 +38,8 @@ def explain(op: Op, values: tuple[Any, ...], settings: dict[str, Any], error: Ex
     shapes = [v.shape for v in values if isinstance(v, np.ndarray)]
     if op.elementwise and len(shapes) > 1 and "broadcast" in str(error):
         message = (
-            f"{op.name}({given}): shapes {' and '.join(map(str, shapes))} do not broadcast; counted from the right, each "
-            "axis must have the same length or length 1 (reshape one of them, or add an axis with x[:, None])"
+            f"{op.name}({given}): shapes {' and '.join(map(str, shapes))} do not broadcast; counted from the right, "
+            "each axis must have the same length or length 1 (reshape one of them, or add an axis with x[:, None])"
         )
     elif op.name == "matmul" and "gufunc" in str(error):
         message = (

@@ -72,8 +72,8 @@ class Node:
     op : Op or None
         What was applied.
     x, y : Node, Constant or number
-        The inputs: a `Node` is differentiable, a `Constant` is a Tensor that is not. Of an op with one input `y` is None;
-        of one with more than two `x` is the tuple of all.
+        The inputs: a `Node` is differentiable, a `Constant` is a Tensor that is not. For one input `y` is None,
+        for more than two `x` is the tuple of all.
     a, b : array, number or Spec
         The inputs' values in the same layout, with a `Spec` for each that no needed rule reads. `a` is `FREED` once
         a pass let them go.
@@ -129,7 +129,7 @@ def _gathered(first: Any, second: Any) -> tuple[Any, ...]:
 
 
 class Constant(Node):
-    """A Tensor without gradient, seen from a graph that used it. A class of its own, so that passes skip it for free."""
+    """A Tensor without gradient, seen from a graph that used it. A class of its own, so that passes skip it."""
 
     __slots__ = ()
 
@@ -190,9 +190,7 @@ class mode:
             switch.active -= 1
 
 
-def reachable(
-    roots: Iterable[Node], since: int = 0, leaves: Container[Node] = ()
-) -> tuple[list[Node], bool]:
+def reachable(roots: Iterable[Node], since: int = 0, leaves: Container[Node] = ()) -> tuple[list[Node], bool]:
     """The differentiable nodes that `roots` were made from, themselves included, oldest first.
 
     A growing list and a sort by creation number: no recursion, so the depth of a graph has no limit.

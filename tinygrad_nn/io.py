@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .values import plain_tensor
 from .tensor import Tensor, as_array
+from .values import plain_tensor
 
 #: The entry of the file's metadata that holds what is not an array, and how all hangs together.
 _KEY = "tinygrad_nn"

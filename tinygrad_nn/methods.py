@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex, TypeAlias
 
@@ -50,6 +49,9 @@ class ArrayMethods:
     """What an ndarray has; `Tensor` adds what records and differentiates."""
 
     __slots__ = ()
+
+    ndim: Any
+    __hash__ = object.__hash__  # by identity, as == compares elements
 
     # --- operators: the dispatch of each op itself, so that no call is spent between ---------------------------------
 
@@ -154,11 +156,11 @@ class ArrayMethods:
         """Mean over `axis`; see `tinygrad_nn.mean`."""
         return reduction.mean(self, axis=axis, keepdims=keepdims)
 
-    def var(self, axis: Axis = None, correction: builtins.float = 0, keepdims: bool = False, *, ddof: Any = None) -> Tensor:
+    def var(self, axis: Axis = None, correction: Any = 0, keepdims: bool = False, *, ddof: Any = None) -> Tensor:
         """Variance over `axis`; see `tinygrad_nn.var`."""
         return reduction.var(self, axis=axis, correction=correction if ddof is None else ddof, keepdims=keepdims)
 
-    def std(self, axis: Axis = None, correction: builtins.float = 0, keepdims: bool = False, *, ddof: Any = None) -> Tensor:
+    def std(self, axis: Axis = None, correction: Any = 0, keepdims: bool = False, *, ddof: Any = None) -> Tensor:
         """Standard deviation over `axis`; see `tinygrad_nn.std`."""
         return reduction.std(self, axis=axis, correction=correction if ddof is None else ddof, keepdims=keepdims)
 

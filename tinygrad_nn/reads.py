@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .op import Op, Rule
+
 
 class Reads(dict[int, tuple[bool, ...]]):
     """Which inputs, and last the result, are read as numbers by the rules of the inputs whose bits are set in the key.
@@ -48,7 +49,7 @@ def spread(op: Op, keep: tuple[bool, ...], count: int) -> tuple[bool, ...]:
 def read_by(rule: Rule, count: int, variadic: bool) -> tuple[bool, ...] | None:
     """Which arguments a rule reads as numbers, inputs first, result last; None where its code tells nothing.
 
-    An argument of which only shape, ndim, dtype or size is taken is not read. Whatever is not understood counts as read.
+    An argument of which only shape, ndim, dtype or size is taken is not read. What is not understood is read.
     """
     import dis
 

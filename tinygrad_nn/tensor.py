@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from .graph import Constant, Node, Spec, modes
 from .dispatch import bind_tensor_type
-from .values import constant, holds_tensor, leaf, ndarray, new, plain_array, plain_tensor
-from .op import Op, part
+from .graph import Constant, Node, Spec, modes
 from .methods import ArrayMethods
+from .op import Op, part
 from .ops import indexing
+from .values import constant, holds_tensor, leaf, ndarray, new, plain_array, plain_tensor
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -486,7 +486,7 @@ def as_array(data: Any, dtype: npt.DTypeLike | None = None, *, copy: bool) -> An
     except ValueError as error:
         raise ValueError(f"cannot make a Tensor of this data: {error}") from error
     if value.dtype.kind not in "biufc":
-        raise TypeError(f"cannot make a Tensor of {type(data).__name__} with dtype {value.dtype}: give numbers or bools")
+        raise TypeError(f"cannot make a Tensor of {type(data).__name__} of dtype {value.dtype}: give numbers or bools")
     if value.ndim == 0:
         return value[()]
     return value if copy else value.view()

@@ -28,7 +28,7 @@ FIXED = PLAIN | {str, type(None), type}
 
 
 def bind_tensor_type(cls: type[Tensor]) -> None:
-    """Tell what is made here: `Tensor` is defined above this module, from ops that need it only when they are called."""
+    """Tell what is made here: `Tensor` is defined above this module, from ops that need it when called."""
     global Tensor
     Tensor = cls  # type: ignore[misc]
 

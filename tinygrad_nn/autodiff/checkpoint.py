@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..graph import Node, mode, modes, next_order, reachable
-from ..values import plain_tensor
 from ..op import Op
 from ..tensor import Tensor, tensor_of, twin
+from ..values import plain_tensor
 from .reverse import label, reverse
 from .tree import flatten, map_leaves, unflatten
 
@@ -84,7 +84,8 @@ class _Segment:
         args, kwargs = map_leaves(_snapshot, (self.args, self.kwargs))  # the function may bind its arguments anew
         outs, structure = flatten(self.f(*args, **kwargs))
         made = [
-            i for i, out in enumerate(outs)
+            i
+            for i, out in enumerate(outs)
             if isinstance(out, Tensor) and out._node is not None and out._node.order > start
         ]
         return outs, structure, made, _boundary((outs[i]._node for i in made), start)
@@ -110,7 +111,6 @@ class _Segment:
         record = any(isinstance(gradient, Tensor) for gradient in gradients)
         found = reverse(seeds, targets=targets, record=record)
         return [found.get(node) for node in self.outside]
-
 
     def _compare(self, values: list[Any], outside: list[Node]) -> None:
         """Raise unless the second run read the same Tensors and gave the same results as the first."""
@@ -142,5 +142,3 @@ def _boundary(roots: Iterable[Node], start: int) -> list[Node]:
     nodes, _ = reachable(roots, start)
     found = {source for node in nodes for source in node.inputs if type(source) is Node and source.order < start}
     return sorted(found, key=lambda node: node.order)
-
-

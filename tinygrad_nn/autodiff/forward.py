@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from ..graph import FREED, Node, mode, modes, reachable
-from ..values import leaf, plain_tensor
 from ..op import Op, part
 from ..ops.adjoint import broadcast_to, keep_zeros
 from ..tensor import Tensor
+from ..values import leaf, plain_tensor
 from .reverse import args_as_tensors, conform, reverse, stale
 
 
@@ -33,7 +33,8 @@ def push_forward(results: Sequence[Node], tangents: Mapping[Node, Any], since: i
         Whether they are Tensors, connected to the graph outside.
     """
     order, older = reachable(results, since)
-    record = modes.recording and (older or any(isinstance(t, Tensor) and t._node is not None for t in tangents.values()))
+    connected = any(isinstance(t, Tensor) and t._node is not None for t in tangents.values())
+    record = modes.recording and (older or connected)
     found = {node: _as(tangent, record) for node, tangent in tangents.items()}
     with np.errstate(all="ignore"), mode("recording", True):
         for node in order:
@@ -139,9 +140,7 @@ def _pull(node: Node, op: Op, g: Any, out: Any, args: Any, incoming: list[Any]) 
         return op.joint(tuple(t is not None for t in incoming), g, out, *args, **params)
     if op.rules is None:
         raise RuntimeError(f"{op.name} has no derivatives; give them with {op.name}.derivatives(...)")
-    return [
-        None if t is None or rule is None else rule(g, out, *args, **params) for t, rule in zip(incoming, op.rules)
-    ]
+    return [None if t is None or rule is None else rule(g, out, *args, **params) for t, rule in zip(incoming, op.rules)]
 
 
 def _like(tangent: Any, value: Any, record: bool) -> Any:
@@ -150,5 +149,3 @@ def _like(tangent: Any, value: Any, record: bool) -> Any:
     if tangent.shape != value.shape:
         tangent = broadcast_to(tangent, shape=value.shape)
     return tangent.astype(value.dtype) if tangent.dtype != value.dtype else tangent
-
-

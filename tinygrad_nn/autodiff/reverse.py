@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import FREED, SMALL, Constant, Node, Spec, describe, mode, modes, reachable
-from ..values import plain_tensor
 from ..errors import show, statistics
+from ..graph import FREED, SMALL, Constant, Node, Spec, describe, mode, modes, reachable
 from ..op import Op, Parts, part
 from ..ops.adjoint import keep_zeros, sum_to
 from ..tensor import Tensor, twin
+from ..values import plain_tensor
 
 float64 = np.float64
 ndarray = np.ndarray
@@ -90,7 +90,7 @@ def _run(
     keep: bool,
     record: bool,
 ) -> dict[Node, Any]:
-    """Visit nodes from the newest to the oldest; written out in one loop, as a call per node would cost a tenth of it."""
+    """Visit nodes from the newest to the oldest; written out in one loop, as a call per node would cost a tenth."""
     found: dict[Node, Any] = {}
     own: set[Node] = set()  # nodes whose gradient is a sum made here, which may be added to in place
     anomaly, keeping = modes.anomaly, modes.keeping
@@ -219,15 +219,17 @@ def args_as_tensors(node: Node) -> tuple[list[Any], Any]:
     out = node.value
     if type(out) is tuple:
         whole = tensor_at(node, out)
-        out = tuple(
-            [
-                value if type(value) is Spec else part(whole, index=i) if value.dtype.kind in "fc" else plain_tensor(value)
-                for i, value in enumerate(out)
-            ]
-        )
+        out = tuple([_part_at(whole, i, value) for i, value in enumerate(out)])
     elif type(out) is not Spec:
         out = tensor_at(node, out)
     return args, out
+
+
+def _part_at(whole: Tensor, index: int, value: Any) -> Any:
+    """One of several results, as a Tensor at its place in the graph if it has a derivative."""
+    if type(value) is Spec:
+        return value
+    return part(whole, index=index) if value.dtype.kind in "fc" else plain_tensor(value)
 
 
 def tensor_at(node: Node, value: Any) -> Tensor:
@@ -309,7 +311,7 @@ def label(node: Node) -> str:
 
 def stale(node: Node) -> str:
     return (
-        f"cannot differentiate through {label(node)} a second time: an earlier backward() let go of the values that its "
+        f"cannot differentiate through {label(node)} a second time: an earlier backward() let go of values that its "
         "derivative needs; pass retain_graph=True to that earlier call, or compute the result anew"
     )
 
@@ -341,12 +343,12 @@ def backward(tensor: Tensor, gradient: Any = None, *, retain_graph: bool = False
         )
     value = tensor._value
     if value.dtype.kind != "f":
-        raise TypeError(f"backward() on a Tensor of dtype {value.dtype}: only real floating-point results have gradients")
+        raise TypeError(f"backward() on a Tensor of dtype {value.dtype}: only real floating-point ones have gradients")
     if gradient is None:
         if value.size != 1:
             raise RuntimeError(
-                f"backward() on a Tensor of shape {value.shape} needs the gradient to start from: reduce it to a scalar "
-                "(.sum() or .mean()), or give backward(gradient) of that shape"
+                f"backward() on a Tensor of shape {value.shape} needs the gradient to start from: reduce it to a scalar"
+                " (.sum() or .mean()), or give backward(gradient) of that shape"
             )
         seed = ones_seed(node)
     else:
@@ -379,11 +381,9 @@ def check_gradient(gradient: Any, tensor: Tensor, caller: str) -> Any:
     elif gradient._node is None:
         gradient = gradient._value.copy()
     if gradient.shape != shape:
-        raise ValueError(f"{caller}: the gradient has shape {gradient.shape}, the Tensor {shape}; they must be the same")
+        raise ValueError(f"{caller}: the gradient has shape {gradient.shape}, the Tensor {shape}; both must agree")
     if gradient.dtype != dtype:
         raise TypeError(
             f"{caller}: the gradient has dtype {gradient.dtype}, the Tensor {dtype}; convert it with .astype({dtype})"
         )
     return gradient
-
-

@@ -14,9 +14,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..graph import Node, mode, modes, next_order, reachable
-from ..values import leaf, ndarray, plain_tensor
 from ..ops.adjoint import alias
 from ..tensor import Tensor, as_array, twin
+from ..values import leaf, ndarray, plain_tensor
 from .forward import push_forward
 from .reverse import reverse, unshared
 from .tree import flatten, map_leaves, unflatten
@@ -102,7 +102,7 @@ def _scalar(out: Any, f: Function, caller: str) -> Tensor:
             "or .mean(), or use tg.jacobian or tg.elementwise_grad"
         )
     if out.dtype.kind != "f":
-        raise TypeError(f"{caller}: {_name(f)} returned dtype {out.dtype}; gradients are of real floating-point results")
+        raise TypeError(f"{caller}: {_name(f)} returned dtype {out.dtype}; it must be real floating point")
     return out
 
 
@@ -361,8 +361,7 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
         for k, result in enumerate(outs):
             seeds = [np.zeros(o.shape, o.dtype) for o in outs]
             blocks.append(_rows(pullback, seeds, k, structure, result.shape))
-        whole = unflatten(structure, [b[0] if isinstance(argnums, int) else b for b in blocks])
-        return whole
+        return unflatten(structure, [b[0] if isinstance(argnums, int) else b for b in blocks])
 
     return matrix
 
@@ -416,7 +415,8 @@ def hvp(f: Function, xs: Any, vs: Any) -> Any:
 
     Notes
     -----
-    The gradient of ⟨∇f, v⟩: two reverse passes. Source: B. Pearlmutter, "Fast exact multiplication by the Hessian", 1994.
+    The gradient of ⟨∇f, v⟩: two reverse passes. Source: B. Pearlmutter, "Fast exact
+    multiplication by the Hessian", 1994.
 
     Examples
     --------

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..values import plain_tensor
 from ..random import as_generator
 from ..tensor import ArrayLike, Tensor, as_array
+from ..values import plain_tensor
 
 Indices = npt.NDArray[np.intp]
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ..values import plain_tensor
 from ..ops import loss as fused
 from ..ops.elementwise import absolute, expm1, log, softplus, where
 from ..ops.reduction import log_softmax
 from ..ops.shape import astype, moveaxis, reshape
 from ..tensor import Tensor, as_array
+from ..values import plain_tensor
 
 _binary_cross_entropy = fused.binary_cross_entropy.apply
 

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from ..values import plain_tensor
 from ..graph import Node, next_order
 from ..tensor import ArrayLike, HookHandle, Tensor, as_array
+from ..values import plain_tensor
 
 Self = TypeVar("Self", bound="Module")
 

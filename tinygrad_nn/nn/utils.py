@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..values import plain_tensor
 from ..ops.shape import concat, ravel
 from ..tensor import Tensor
+from ..values import plain_tensor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..values import plain_tensor
 from ..graph import mode
 from ..tensor import Tensor, as_array
+from ..values import plain_tensor
 
 
 class Optimizer:

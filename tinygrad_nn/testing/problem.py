@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 from ..autodiff.reverse import reverse
 from ..autodiff.tree import flatten, unflatten
-from ..values import leaf, plain_tensor
 from ..graph import Node, reachable
 from ..op import Op, part
 from ..ops.adjoint import alias
 from ..tensor import Tensor, as_array
+from ..values import leaf, plain_tensor
 
 Array: TypeAlias = npt.NDArray[Any]
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..values import plain_tensor
 from ..graph import Spec
 from ..reads import spread
 from ..tensor import Tensor
+from ..values import plain_tensor
 from .check import check_problem
 from .oracle import estimate
 from .problem import Array, Problem, as_leaf

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...op import Op, registry
+from ...ops import loss, neural  # noqa: F401  (else registered only when a network is built)
 from ..rows import Case, Row
 from . import elementwise, linalg, reduction, shape
 
