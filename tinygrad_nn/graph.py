@@ -214,6 +214,8 @@ def reachable(roots: Iterable[Node], since: int = 0, leaves: Container[Node] = (
     older = False
     for node in found:  # which grows meanwhile
         x = node.x
+        if x is None:
+            continue
         if node in leaves:
             older = older or any(type(source) is Node and source.order < since for source in node.inputs)
             continue

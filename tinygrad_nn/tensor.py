@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 ArrayLike: TypeAlias = "Tensor | npt.ArrayLike"
-
-
-_accumulating = threading.RLock()
 
 
 class Tensor(ArrayMethods):
@@ -286,9 +282,8 @@ class Tensor(ArrayMethods):
 
     def _accumulate(self, gradient: Tensor) -> None:
         """Add a gradient that nobody else has to `grad`, in a new array: the old one may be held by somebody."""
-        with _accumulating:  # of several passes at once in other threads
-            old = getattr(self, "_grad", None)
-            self._grad = gradient if old is None else old + gradient
+        old = getattr(self, "_grad", None)
+        self._grad = gradient if old is None else old + gradient
 
     # --- writes, by binding to a new value ---------------------------------------------------------------------------
 

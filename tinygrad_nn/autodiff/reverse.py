@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import isfinite
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from ..op import Op, Parts, part
 from ..ops.adjoint import keep_zeros, sum_to
 from ..tensor import Tensor, twin
 from ..values import plain_tensor
+
+_delivering = RLock()
 
 float64 = np.float64
 ndarray = np.ndarray
@@ -59,17 +62,14 @@ def reverse(
     for node in order:
         if node.a is FREED and node not in cut:
             raise RuntimeError(stale(node))
-    grads = {node: _seed(seed, record) for node, seed in seeds.items()}
+    grads = dict(seeds)
+    for node, seed in seeds.items():
+        if record is not isinstance(seed, Tensor):
+            grads[node] = plain_tensor(seed) if record else seed._value
     if not record:
         return _run(order, grads, wanted, cut, retain_graph, record)
     with mode("recording", True):
         return _run(order, grads, wanted, cut, True, record)
-
-
-def _seed(seed: Any, record: bool) -> Any:
-    if record:
-        return seed if isinstance(seed, Tensor) else plain_tensor(seed)
-    return seed._value if isinstance(seed, Tensor) else seed
 
 
 def _joins(node: Node, wanted: set[Node]) -> bool:
@@ -135,7 +135,7 @@ def _run(
                 if op.singular and not isfinite(r):
                     r = keep_zeros(g, r)
             else:
-                if op.singular:
+                if op.singular and not (type(r) is ndarray and isfinite(abs((flat := r.ravel()).dot(flat)))):
                     r = keep_zeros(g, r)
                 if record or type(r) is not ndarray or r.dtype is not value.dtype or r.shape != value.shape:
                     r = conform(r, value, op, record)
@@ -355,10 +355,19 @@ def backward(tensor: Tensor, gradient: Any = None, *, retain_graph: bool = False
         seed = check_gradient(gradient, tensor, "backward")
     found = reverse({node: seed}, retain_graph=retain_graph, record=create_graph)
     given: set[int] = set()
-    for target, g in found.items():
-        holder = target.tensor()
-        if holder is not None:
-            holder._accumulate(twin(g) if create_graph else plain_tensor(unshared(g, given)))
+    with _delivering:  # several passes at once, in other threads, may add to one leaf
+        for target, g in found.items():
+            holder = target.tensor()
+            if holder is None:
+                continue
+            if create_graph:
+                holder._accumulate(twin(g))
+                continue
+            if type(g) is not ndarray or g.base is not None or id(g) in given:
+                g = unshared(g, given)
+            else:
+                given.add(id(g))
+            holder._accumulate(plain_tensor(g))
 
 
 def unshared(g: Any, given: set[int]) -> Any:

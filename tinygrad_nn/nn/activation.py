@@ -7,13 +7,16 @@ from typing import Any
 from . import functional as F
 from .module import Module
 
+# Without the call of the op itself: these are short, and called at every step.
+_sigmoid, _tanh, _relu = F.sigmoid.apply, F.tanh.apply, F.relu.apply
+
 
 class Sigmoid(Module):
     """1/(1 + e⁻ˣ); see `tinygrad_nn.sigmoid`."""
 
     def forward(self, x: Any) -> Any:
         """σ(x)."""
-        return F.sigmoid(x)
+        return _sigmoid(x)
 
 
 class Tanh(Module):
@@ -21,7 +24,7 @@ class Tanh(Module):
 
     def forward(self, x: Any) -> Any:
         """The hyperbolic tangent of x."""
-        return F.tanh(x)
+        return _tanh(x)
 
 
 class ReLU(Module):
@@ -29,7 +32,7 @@ class ReLU(Module):
 
     def forward(self, x: Any) -> Any:
         """max(x, 0)."""
-        return F.relu(x)
+        return _relu(x)
 
 
 class LeakyReLU(Module):

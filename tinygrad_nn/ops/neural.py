@@ -11,13 +11,16 @@ from ..op import op
 from .elementwise import exp, where
 
 
-def _affine(x, weight):
-    """x·Wᵀ, as one matrix product whatever axes `x` has before its last."""
+def _check_shapes(x: Any, weight: Any) -> None:
     if not weight.ndim == 2 or not x.ndim or x.shape[-1] != weight.shape[1]:
         raise ValueError(
             f"the last axis of x must be as long as that of weight, which has shape (out, in); "
             f"here x has shape {x.shape} and weight {weight.shape}"
         )
+
+
+def _project(x: Any, weight: Any) -> Any:
+    """x·Wᵀ, as one matrix product whatever axes `x` has before its last."""
     if x.ndim == 2:
         return x.dot(weight.T)
     return x.reshape(-1, x.shape[-1]).dot(weight.T).reshape(*x.shape[:-1], weight.shape[0])
@@ -61,7 +64,8 @@ def linear_map(x, weight):
     Tensor
         Shape (…, out). ∂L/∂x = g·W and ∂L/∂W = gᵀ·x, summed over the samples.
     """
-    return _affine(x, weight)
+    _check_shapes(x, weight)
+    return _project(x, weight)
 
 
 linear_map.derivatives(
@@ -96,9 +100,13 @@ def linear(x, weight, bias):
     >>> nn.functional.linear(tg.tensor([[1.0, 2.0]]), tg.tensor([[3.0, 4.0]]), tg.tensor([5.0]))
     tensor([[16.]])
     """
-    out = _affine(x, weight)
+    _check_shapes(x, weight)
     if bias.shape != weight.shape[:1]:
         raise ValueError(f"bias must have shape {weight.shape[:1]}, one for each output; it has {bias.shape}")
+    if x.ndim == 2 and x.dtype.char == "f" and x.shape[0] <= 16 and x.shape[1] >= 128:
+        # OpenBLAS takes a tenth to a quarter less time in float32 for a few long samples if they are columns.
+        return np.add(weight.dot(x.T).T, bias, order="C")
+    out = _project(x, weight)
     if out.dtype == bias.dtype and out.ndim:
         out += bias
         return out
