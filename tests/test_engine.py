@@ -281,10 +281,10 @@ def test_a_thousand_training_steps_leave_memory_where_it_was():
     train(5)
     tracemalloc.start()
     try:
-        train(5)
+        train(200)  # until the interpreter's free lists hold objects that were traced
         before = tracemalloc.get_traced_memory()[0]
         objects = len(gc.get_objects())
-        train(990)
+        train(1000)
         after = tracemalloc.get_traced_memory()[0]
         assert len(gc.get_objects()) <= objects + 10
     finally:

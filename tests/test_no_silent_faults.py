@@ -1,5 +1,8 @@
 """Ways in which an engine could give a wrong gradient without a word, each of which must be right or raise."""
 
+import copy
+import functools
+import math
 import sys
 import threading
 import warnings
@@ -162,8 +165,8 @@ def test_an_op_that_returns_its_input_does_not_share_it_with_the_user():
         q[:] = 0.0
         loss.backward()
         assert x.grad.numpy().tolist() == [10.0, 12.0]
-    constant = straight_through(tg.tensor([1.0, 2.0]), q)
     q[:] = 3.0
+    constant = straight_through(tg.tensor([1.0, 2.0]), q)
     w = leaf([1.0, 1.0])
     loss = (w * constant).sum()
     q[:] = 7.0
@@ -360,3 +363,137 @@ def test_products_and_variances_at_their_limits():
         warnings.simplefilter("ignore")
         tg.var(x, correction=1).backward()
     assert np.isnan(x.grad.numpy()).all()
+
+
+def test_an_argument_named_twice_is_refused():
+    with pytest.raises(ValueError, match="twice"):
+        tg.grad(lambda x, y: x * y, argnums=(0, -2))(3.0, 2.0)
+
+
+def test_a_rule_that_writes_in_a_recorded_pass_reaches_nobody_else():
+    @tg.op
+    def greedy(x):
+        return x * 1
+
+    def doubled(g, out, x):
+        g *= 2
+        return g
+
+    greedy.derivatives(doubled)
+    a, b = leaf([1.0, 2.0]), leaf([1.0, 2.0])
+    (b + greedy(a)).sum().backward(create_graph=True)
+    assert b.grad.numpy().tolist() == [1.0, 1.0]
+    assert a.grad.numpy().tolist() == [2.0, 2.0]
+
+
+def test_a_forward_rule_cannot_write_to_a_tangent():
+    @tg.op
+    def identity(x):
+        return x * 1
+
+    def doubled(tangents, out, x):
+        tangents[0] *= 2
+        return tangents[0]
+
+    identity.derivatives(lambda g, out, x: g)
+    identity.forward_derivative(doubled)
+    with pytest.raises(ValueError, match="read-only"):
+        tg.jvp(lambda x: identity(x) + x, np.ones(3), np.ones(3))
+
+
+@pytest.mark.parametrize("kind", ["method", "default", "partial", "object"])
+def test_what_an_unusual_rule_reads_is_kept(kind):
+    @tg.op
+    def scaled(x, y):
+        return x * y
+
+    class Rules:
+        def method(self, g, out, x, y=None):
+            return g * y
+
+        def __call__(self, g, out, x, y):
+            return g * y
+
+    def default(g, out, x, y=None):
+        return g * y
+
+    rule = {
+        "method": Rules().method,
+        "default": default,
+        "partial": functools.partial(lambda k, g, out, x, y: g * y * k, 1),
+        "object": Rules(),
+    }[kind]
+    scaled.derivatives(rule, None)
+    for n in (3, 100):
+        x, y = leaf(np.ones(n)), np.full(n, 2.0)
+        loss = scaled(x, y).sum()
+        y[:] = 9.0
+        loss.backward()
+        np.testing.assert_array_equal(x.grad.numpy(), 2.0)
+
+
+def test_a_buffer_that_a_kernel_keeps_is_not_written_to_under_a_result():
+    buffer = np.empty(3)
+
+    @tg.op
+    def exponential(x):
+        return np.exp(x, out=buffer)
+
+    exponential.derivatives(lambda g, out, x: g * out)
+    x = leaf([0.0, 0.5, 1.0])
+    a = exponential(x)
+    exponential(a).sum().backward()
+    value = np.exp([0.0, 0.5, 1.0])
+    np.testing.assert_allclose(a.numpy(), value)
+    np.testing.assert_allclose(x.grad.numpy(), np.exp(value) * value)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda t: tg.Tensor(t * 2),
+        lambda t: tg.tensor(t * 2),
+        lambda t: tg.full((2,), [t, t]),
+        lambda t: tg.linspace([t, t], 3.0, 3),
+        lambda t: nn.functional.cross_entropy(tg.ones((1, 2)), tg.tensor([0]), weight=[t, t]),
+        lambda t: t * [t, t],
+    ],
+)
+def test_what_would_cut_a_tensor_from_its_graph_is_refused(make):
+    with pytest.raises(TypeError, match=r"graph|stack"):
+        make(leaf(1.0))
+
+
+def test_complex_python_numbers():
+    assert (1j * tg.tensor(2.0)).shape == ()
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: x * math.sin(x),
+        lambda x: x * float(x),
+        lambda x: (np.array([x, x]) * x).sum(),
+        lambda x: x * np.asarray(x),
+    ],
+)
+def test_a_conversion_inside_a_transform_is_refused(f):
+    with pytest.raises(TypeError, match=r"inside a transform.*\.item\(\)"):
+        tg.grad(f)(1.0)
+    assert tg.grad(lambda x: x * x.item())(3.0) == 3.0
+
+
+def test_an_array_filled_inside_a_transform_is_refused():
+    def f(x):
+        a = np.zeros(2)
+        a[0] = x[0] ** 2
+        return (x * a).sum()
+
+    with pytest.raises((TypeError, ValueError)):
+        tg.grad(f)(np.array([1.0, 2.0]))
+
+
+def test_conversions_outside_transforms_are_the_users_own():
+    x = leaf(3.0)
+    assert math.sin(x) == np.sin(3.0)
+    assert copy.copy(x * 2).item() == 6.0

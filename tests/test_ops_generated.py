@@ -20,7 +20,8 @@ OPS = sorted(name for name, op in registry.items() if op.__module__.startswith("
 
 
 def test_every_op_has_a_row_and_every_row_an_op():
-    assert [name for name in OPS if name not in testing.table] == []
+    missing = [name for name in OPS if name not in testing.table]
+    assert missing == [], f"add a row for each of {missing} in tinygrad_nn/testing/cases/; see CONTRIBUTING.md"
     assert [name for name in testing.table if name not in OPS] == []
 
 

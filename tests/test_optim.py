@@ -256,7 +256,7 @@ def test_training_keeps_no_memory():
     try:
         train(10)
         tracemalloc.start()
-        train(1)
+        train(200)  # until the interpreter's free lists hold objects that were traced
         before = tracemalloc.get_traced_memory()[0]
         train(100)
         grown = tracemalloc.get_traced_memory()[0] - before

@@ -216,7 +216,7 @@ def full(
         lengths = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
         filled = broadcast_to(fill_value, shape=lengths)
         return marked(filled if dtype is None else astype(filled, dtype, copy=False), requires_grad, name)
-    return made(np.full(shape, fill_value, dtype), requires_grad, name)
+    return made(np.full(shape, as_array(fill_value, copy=False), dtype), requires_grad, name)
 
 
 def zeros_like(x: ArrayLike, *, dtype: DType = None, requires_grad: bool = False, name: str | None = None) -> Tensor:
@@ -343,6 +343,7 @@ def linspace(
     first: Any = start
     last: Any = stop
     if not isinstance(first, Tensor) and not isinstance(last, Tensor):
+        first, last = as_array(first, copy=False), as_array(last, copy=False)
         return made(np.linspace(first, last, num, endpoint, dtype=dtype), requires_grad, name)
     first, last = asarray(first), asarray(last)
     ndim = max(first.ndim, last.ndim)

@@ -151,6 +151,7 @@ class Modes(threading.local):
     recording = True
     anomaly = False
     keeping = False
+    transforming = 0  # how many transforms are running a function of the user's
 
 
 class Switch:

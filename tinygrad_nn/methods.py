@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex, TypeAlias
 
 import numpy as np
@@ -51,6 +52,7 @@ class ArrayMethods:
     __slots__ = ()
 
     ndim: Any
+    dtype: Any
     __hash__ = object.__hash__  # by identity, as == compares elements
 
     # --- operators: the dispatch of each op itself, so that no call is spent between ---------------------------------
@@ -131,7 +133,11 @@ class ArrayMethods:
         return shaping.astype(self, dtype, copy=copy)
 
     def to(self, dtype: npt.DTypeLike) -> Tensor:
-        """The value in another dtype, itself if it has that already."""
+        """The value in another dtype, itself if it has that already. ``to("cpu")`` changes nothing."""
+        if isinstance(dtype, str) and dtype.partition(":")[0] in ("cpu", "cuda", "mps"):
+            if dtype != "cpu":
+                raise ValueError(f"to({dtype!r}): arrays are on the CPU, there is no other device")
+            return shaping.astype(self, self.dtype, copy=False)
         return shaping.astype(self, dtype, copy=False)
 
     def float(self) -> Tensor:
@@ -290,6 +296,11 @@ class ArrayMethods:
     def log_softmax(self, axis: int = -1) -> Tensor:
         """Logarithm of the softmax along `axis`."""
         return reduction.log_softmax(self, axis=axis)
+
+
+for _name, _method in vars(ArrayMethods).items():
+    if type(_method) is FunctionType and _method.__module__ == __name__:
+        _method.__qualname__ = f"Tensor.{_name}"  # what an error about its arguments calls it
 
 
 def _one_or_many(given: tuple[Any, ...]) -> tuple[int, ...]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import wraps
+from sys import getrefcount
 from typing import Any, Literal, TypeAlias, overload
 
 import numpy as np
 
 from .dispatch import dispatch_of
 from .reads import Reads
+from .values import twin
 
 Rule: TypeAlias = Callable[..., Any]
 
@@ -170,11 +172,14 @@ def _reading_only(function: Rule) -> Rule:
 
 
 def _read_only(x: Any) -> Any:
+    """An array that cannot be written to, or a Tensor that nobody else has."""
     if type(x) is np.ndarray:
         x = x.view()
         x.flags.writeable = False
-    elif type(x) is tuple:
-        x = tuple(map(_read_only, x))
+    elif type(x) is tuple or type(x) is list:
+        x = type(x)(map(_read_only, x))
+    elif hasattr(x, "_node"):
+        x = twin(x)
     return x
 
 
@@ -184,9 +189,18 @@ def _checked(kernel: Rule, name: str) -> Rule:
 
     def checked(*inputs: Any, **settings: Any) -> Any:
         out = reading(*inputs, **settings)
-        return tuple([_as_result(x, name) for x in out]) if isinstance(out, tuple) else _as_result(out, name)
+        if isinstance(out, tuple):
+            return tuple([_as_result(x, name).copy() for x in out])
+        # A buffer that the kernel keeps for the next call would be written to under the result.
+        if type(out) is np.ndarray and (out.base is not None or getrefcount(out) > _ALONE):
+            return out.copy()
+        return _as_result(out, name)
 
     return checked
+
+
+#: What `getrefcount` says of an array that one local variable holds.
+_ALONE: int = (lambda out: getrefcount(out))(np.empty(0))  # noqa: PLW0108
 
 
 def _as_result(x: Any, name: str) -> Any:

@@ -35,7 +35,7 @@ def find_reads(op: Op, needed: int) -> tuple[bool, ...]:
     rules += [rule for rule in (op.joint, op.forward_rule) if rule is not None]
     reads = [False] * len(names)
     for rule in rules:
-        found = read_by(rule, len(names) + 1, op.variadic) or (True,) * len(names)
+        found = read_by(rule, len(names) + 1, op.variadic, lead=int(rule is op.joint)) or (True,) * len(names)
         reads = [a or b for a, b in zip(reads, found)]
     return tuple(reads)
 
@@ -46,10 +46,11 @@ def spread(op: Op, keep: tuple[bool, ...], count: int) -> tuple[bool, ...]:
     return (*keep[:named], *(keep[named],) * (count - named), keep[-1])
 
 
-def read_by(rule: Rule, count: int, variadic: bool) -> tuple[bool, ...] | None:
+def read_by(rule: Rule, count: int, variadic: bool, lead: int) -> tuple[bool, ...] | None:
     """Which arguments a rule reads as numbers, inputs first, result last; None where its code tells nothing.
 
-    An argument of which only shape, ndim, dtype or size is taken is not read. What is not understood is read.
+    `lead` arguments come before the gradient. An argument of which only shape, ndim, dtype or size is taken is not
+    read. What is not understood is read.
     """
     import dis
 
@@ -59,8 +60,8 @@ def read_by(rule: Rule, count: int, variadic: bool) -> tuple[bool, ...] | None:
         return None
     optional = len(rule.__defaults__ or ())
     arguments = code.co_varnames[: code.co_argcount - optional]
-    lead = len(arguments) - count
-    if code.co_flags & 0x04 or lead not in (0, 1):  # *args, or not the arguments of a rule
+    lead += hasattr(rule, "__func__")  # self of a method
+    if code.co_flags & 0x04 or len(arguments) != count + lead:  # *args, or not the arguments of a rule
         return None
     read: set[str] = set()
     steps = [step for step in dis.get_instructions(code) if step.opname not in ("CACHE", "PRECALL", "EXTENDED_ARG")]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -10,10 +9,11 @@ import numpy as np
 
 from .dispatch import bind_tensor_type
 from .graph import Constant, Node, Spec, modes
+from .hooks import HookHandle
 from .methods import ArrayMethods
 from .op import Op, part
 from .ops import indexing
-from .values import constant, holds_tensor, leaf, ndarray, new, plain_array, plain_tensor
+from .values import constant, holds_tensor, leaf, ndarray, new, plain_array, plain_tensor, twin
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -67,6 +67,10 @@ class Tensor(ArrayMethods):
     def __init__(
         self, data: ArrayLike, dtype: npt.DTypeLike | None = None, requires_grad: bool = False, name: str | None = None
     ) -> None:
+        if isinstance(data, Tensor) and data._node is not None:
+            raise TypeError(
+                "a copy of a Tensor that requires gradients would be cut from its graph; use it itself, or its detach()"
+            )
         self._value = as_array(data, dtype, copy=True)
         self._node = None
         if requires_grad:
@@ -282,6 +286,8 @@ class Tensor(ArrayMethods):
 
     def _accumulate(self, gradient: Tensor) -> None:
         """Add a gradient that nobody else has to `grad`, in a new array: the old one may be held by somebody."""
+        if gradient._value.dtype is not self._value.dtype:  # the Tensor was converted since
+            gradient = gradient.astype(self.dtype)
         old = getattr(self, "_grad", None)
         self._grad = gradient if old is None else old + gradient
 
@@ -341,19 +347,34 @@ class Tensor(ArrayMethods):
         return view
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        self._check_conversion("an array")
         if copy or (dtype is not None and np.dtype(dtype) != self.dtype):
             return np.array(self._value, dtype)
         return self.numpy()
 
     def item(self, *index: Any) -> Any:
         """The only element, or the one at `index`, as a Python number."""
+        if not index and self._value.size != 1:
+            raise ValueError(
+                f"item() of a Tensor of shape {self.shape}: name the element, item(i), or take all with numpy()"
+            )
         return self._value.item(*index)
 
     def tolist(self) -> Any:
         """Elements as nested lists of Python numbers."""
         return self._value.tolist()
 
+    def _check_conversion(self, to: str) -> None:
+        """Inside a transform, refuse what would make its derivative wrong: ``math.sin(x)``, ``array[0] = x``."""
+        if modes.transforming and self._node is not None:
+            raise TypeError(
+                f"inside a transform, a Tensor made from its inputs was converted to {to}, which would be left out of "
+                "the derivative: compute with operators and tg's functions (tg.stack joins Tensors); "
+                "where the plain number is meant, take it with .item(), .numpy() or .detach()"
+            )
+
     def __float__(self) -> float:
+        self._check_conversion("a float")
         return float(self._scalar("float"))
 
     def __int__(self) -> int:
@@ -363,6 +384,7 @@ class Tensor(ArrayMethods):
         return bool(self._value)
 
     def __complex__(self) -> complex:
+        self._check_conversion("a complex number")
         return complex(self._scalar("complex"))
 
     def __index__(self) -> int:
@@ -403,13 +425,15 @@ class Tensor(ArrayMethods):
         return format(self._value.item(), spec) if spec and self.size == 1 else format(repr(self), spec)
 
     def __copy__(self) -> Tensor:
-        return self.__deepcopy__({})
+        return self.__deepcopy__({}) if self.is_leaf else twin(self)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if not self.is_leaf:
             raise RuntimeError("a recorded result cannot be deep-copied with its graph; copy its detach()")
         made = new(type(self))
-        made._value = self._value  # values are never written to
+        made._value = self._value  # values are never written to, but by who shared an array
+        if type(made._value) is ndarray and made._value.base is not None:
+            made._value = made._value.copy()
         made._node = None
         made.requires_grad_(self.requires_grad)
         memo[id(self)] = made
@@ -440,27 +464,6 @@ class Tensor(ArrayMethods):
         return tinygrad_nn
 
 
-class HookHandle:
-    """Takes a hook away again."""
-
-    _ids = itertools.count()
-
-    def __init__(self, hooks: dict[int, Any], hook: Any) -> None:
-        self._hooks = hooks
-        self._id = next(self._ids)
-        hooks[self._id] = hook
-
-    def remove(self) -> None:
-        """Take the hook away; once more does nothing."""
-        self._hooks.pop(self._id, None)
-
-    def __enter__(self) -> HookHandle:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.remove()
-
-
 def as_array(data: Any, dtype: npt.DTypeLike | None = None, *, copy: bool) -> Any:
     """`data` as an array of numbers, or as a NumPy scalar if it has no axes.
 
@@ -487,13 +490,6 @@ def as_array(data: Any, dtype: npt.DTypeLike | None = None, *, copy: bool) -> An
     return value if copy else value.view()
 
 
-def twin(tensor: Tensor) -> Tensor:
-    """Another Tensor of the same value at the same place in the graph: binding one anew leaves the other."""
-    made = plain_tensor(tensor._value)
-    made._node = tensor._node
-    return made
-
-
 def tensor_of(node: Node) -> Tensor:
     """The Tensor that a node belongs to: for a leaf the user's own, else a new one at that place in the graph."""
     holder = node.tensor() if node.op is None else None
@@ -512,4 +508,4 @@ bind_tensor_type(Tensor)
 # The pass works on Tensors and is imported once they exist; a look-up in each backward() would cost a microsecond.
 from .autodiff import reverse  # noqa: E402
 
-__all__ = ["ArrayLike", "HookHandle", "Tensor", "as_array", "tensor_of", "twin"]
+__all__ = ["ArrayLike", "HookHandle", "Tensor", "as_array", "tensor_of"]

@@ -18,7 +18,7 @@ new = object.__new__
 
 #: Types that pass through the dispatch as they are; Python's own numbers stay weakly typed (NEP 50).
 PLAIN: frozenset[type] = frozenset(
-    (int, float, bool, complex, np.float64, np.float32, np.float16, np.int64, np.int32, np.bool_, np.complex128)
+    (int, float, bool, np.float64, np.float32, np.float16, np.int64, np.int32, np.bool_, np.complex128)
 )
 #: Those of them that are Python's own.
 PYTHON: frozenset[type] = frozenset((int, float, bool, complex))
@@ -39,6 +39,13 @@ def plain_tensor(value: Any) -> Tensor:
     result._value = value
     result._node = None
     return result
+
+
+def twin(tensor: Tensor) -> Tensor:
+    """Another Tensor of the same value at the same place in the graph: binding one anew leaves the other."""
+    made = plain_tensor(tensor._value)
+    made._node = tensor._node
+    return made
 
 
 def _no_tensor() -> None:
@@ -107,7 +114,7 @@ def to_value(op: Op, x: Any) -> Any:
             f"{op.name}: cannot compute with {type(x).__name__} {x!r} (dtype {value.dtype}); "
             "give numbers, an array or a Tensor"
         )
-    return value
+    return value if value.ndim else value[()]
 
 
 def plain_array(x: Any) -> Any:

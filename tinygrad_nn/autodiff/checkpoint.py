@@ -10,8 +10,8 @@ import numpy as np
 
 from ..graph import Node, mode, modes, next_order, reachable
 from ..op import Op
-from ..tensor import Tensor, tensor_of, twin
-from ..values import plain_tensor
+from ..tensor import Tensor, tensor_of
+from ..values import plain_tensor, twin
 from .reverse import label, reverse
 from .tree import flatten, map_leaves, unflatten
 

@@ -13,8 +13,8 @@ from ..errors import show, statistics
 from ..graph import FREED, SMALL, Constant, Node, Spec, describe, mode, modes, reachable
 from ..op import Op, Parts, part
 from ..ops.adjoint import keep_zeros, sum_to
-from ..tensor import Tensor, twin
-from ..values import plain_tensor
+from ..tensor import Tensor
+from ..values import plain_tensor, twin
 
 _delivering = RLock()
 

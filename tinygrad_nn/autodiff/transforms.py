@@ -7,6 +7,7 @@ recorded wherever the graph leads to something outside that may still be differe
 from __future__ import annotations
 
 import builtins
+import operator
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, TypeAlias
@@ -15,8 +16,8 @@ import numpy as np
 
 from ..graph import Node, mode, modes, next_order, reachable
 from ..ops.adjoint import alias
-from ..tensor import Tensor, as_array, twin
-from ..values import leaf, ndarray, plain_tensor
+from ..tensor import Tensor, as_array
+from ..values import leaf, ndarray, plain_tensor, twin
 from .forward import push_forward
 from .reverse import reverse, unshared
 from .tree import flatten, map_leaves, unflatten
@@ -41,7 +42,11 @@ class _Inputs:
     def answer(self, x: Any, shared: set[int]) -> Any:
         """A result in the kind of the inputs: an array, a Tensor for Tensors, or one still connected to the outside."""
         if isinstance(x, Tensor):
-            if x._node is not None and (x._node.order < self.start or reachable([x._node], self.start)[1]):
+            if (
+                modes.recording
+                and x._node is not None
+                and (x._node.order < self.start or reachable([x._node], self.start)[1])
+            ):
                 return twin(x)
             x = x._value.copy()
         x = unshared(x, shared)
@@ -58,6 +63,11 @@ class _Inputs:
             # A pass that was recorded gave Tensors: something outside took part.
             leaves.append(twin(gradient) if isinstance(gradient, Tensor) else self.answer(gradient, shared))
         return unflatten(self.structure, leaves)
+
+
+def _leads_outside(x: Tensor, start: int) -> bool:
+    """Whether a result depends on something older than the call that made it."""
+    return x._node is not None and (x._node.order < start or reachable([x._node], start)[1])
 
 
 def _stand_in(x: Any, caller: str) -> Tensor:
@@ -84,10 +94,14 @@ def _stand_in(x: Any, caller: str) -> Tensor:
 
 def _run(f: Function, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     """Run the user's function with recording on, whatever mode the transform was called in."""
-    if modes.recording:
-        return f(*args, **kwargs)
-    with mode("recording", True):
-        return f(*args, **kwargs)
+    modes.transforming += 1
+    try:
+        if modes.recording:
+            return f(*args, **kwargs)
+        with mode("recording", True):
+            return f(*args, **kwargs)
+    finally:
+        modes.transforming -= 1
 
 
 def _scalar(out: Any, f: Function, caller: str) -> Tensor:
@@ -111,11 +125,14 @@ def _name(f: Function) -> str:
 
 
 def _picked(argnums: int | Sequence[int], args: Sequence[Any], caller: str) -> tuple[int, ...]:
-    picks = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    picks = tuple(argnums) if isinstance(argnums, Sequence) else (operator.index(argnums),)
     for pick in picks:
         if not -len(args) <= pick < len(args):
             raise ValueError(f"{caller}: argnums names argument {pick}, but {len(args)} were given by position")
-    return tuple(pick % len(args) for pick in picks)
+    picks = tuple(pick % len(args) for pick in picks)
+    if len(set(picks)) < len(picks):
+        raise ValueError(f"{caller}: argnums={argnums} names an argument twice")
+    return picks
 
 
 def _differentiate(
@@ -134,7 +151,7 @@ def _differentiate(
     gradients = inputs.gradients(found)
     connected = any(isinstance(gradient, Tensor) for gradient in found.values())
     value = twin(out) if connected else inputs.answer(out, set())
-    return value, gradients[0] if isinstance(argnums, int) else gradients
+    return value, gradients[0] if not isinstance(argnums, Sequence) else gradients
 
 
 def value_and_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
@@ -361,7 +378,7 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
         for k, result in enumerate(outs):
             seeds = [np.zeros(o.shape, o.dtype) for o in outs]
             blocks.append(_rows(pullback, seeds, k, structure, result.shape))
-        return unflatten(structure, [b[0] if isinstance(argnums, int) else b for b in blocks])
+        return unflatten(structure, [b[0] if not isinstance(argnums, Sequence) else b for b in blocks])
 
     return matrix
 

@@ -257,9 +257,11 @@ def _legend(graph: Graph, style: Style) -> str:
             f'<FONT COLOR="{RED}"><B>red</B></FONT>{SPACE}gradients, carried from {end} to {start}: '
             "multiplied along the arrows, added where they meet"
         )
+    results = [result for box in graph.boxes for result in box.results]
     if style.gradients and not graph.backward:
         lines.append("–  no gradient: backward() has not been called")
-    results = [result for box in graph.boxes for result in box.results]
+    elif style.gradients and any(result.gradient_note.startswith("no gradient came") for result in results):
+        lines.append("–  no gradient came here, or it was cleared, or nobody holds the Tensor any more")
     if (style.values and any(not result.value.known for result in results)) or (
         style.gradients and any(result.gradient_note.startswith("not kept") for result in results)
     ):

@@ -408,4 +408,4 @@ def check_range(name: str, codes: Any, classes: int) -> None:
 def _class_weight(weight: Any, classes: int) -> Any:
     if weight is not None and _shape(weight) != (classes,):
         raise ValueError(f"weight must have shape ({classes},), one for each class; it has {_shape(weight)}")
-    return weight if weight is None or hasattr(weight, "dtype") else np.asarray(weight)
+    return weight if weight is None or hasattr(weight, "dtype") else as_array(weight, copy=False)

@@ -105,10 +105,14 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         start = next_order()
-        if self._forward_hooks is None and self._forward_pre_hooks is None:
-            result = self.forward(*args, **kwargs)
-        else:
-            result = self._call_with_hooks(args, kwargs)
+        try:
+            if self._forward_hooks is None and self._forward_pre_hooks is None:
+                result = self.forward(*args, **kwargs)
+            else:
+                result = self._call_with_hooks(args, kwargs)
+        except Exception as error:
+            error.add_note(f"in {type(self).__name__}({self.extra_repr()})")  # innermost first
+            raise
         if isinstance(result, Tensor):
             node = result._node
             if node is not None and node.order > start:  # made in here, not passed through
@@ -379,6 +383,10 @@ class Module:
 
     def to(self: Self, dtype: npt.DTypeLike) -> Self:
         """Convert all floating-point parameters, their gradients, and buffers to `dtype`; returns the module."""
+        if isinstance(dtype, str) and dtype.partition(":")[0] in ("cpu", "cuda", "mps"):
+            if dtype != "cpu":
+                raise ValueError(f"to({dtype!r}): arrays are on the CPU, there is no other device")
+            return self
         dtype = np.dtype(dtype)
         if dtype.kind != "f":
             raise TypeError(f"the parameters of a module are floating-point numbers, they cannot become {dtype}")

@@ -77,6 +77,8 @@ def keep_zeros(g: Any, r: Any) -> Any:
     So nothing gets into a gradient from a branch that was not taken, where the incoming gradient is zero.
     """
     value = getattr(r, "_value", r)
+    if not isinstance(value, np.ndarray | np.generic):  # a plain number, or what the pass will refuse
+        return r
     # A sum of squares is finite only if all are; it can overflow too, and then each is looked at. The pass looks first.
     flat = value.ravel()
     if isfinite(abs(flat.dot(flat))) or np.all(np.isfinite(value)):

@@ -229,7 +229,8 @@ def _factor(e: Evidence) -> Cause | None:
     lengths = {n for u in e.cotangents for n in (*u.shape, u.size)} | {
         n for x in e.problem.values for n in (*x.shape, x.size)
     }
-    if named and {simple.numerator, simple.denominator} & (lengths - {0, 1}):
+    averages = not getattr(e.problem.f, "elementwise", False)
+    if averages and named and {simple.numerator, simple.denominator} & (lengths - {0, 1}):
         text += ", and an axis has that length: a mean in the place of a sum, or the other way round?"
     return Cause("factor", text)
 

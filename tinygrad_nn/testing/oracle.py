@@ -125,7 +125,7 @@ def _central(problem: Problem, which: int, cotangents: Sequence[Array], wanted: 
             index = np.unravel_index(flat, x.shape)
             scale = max(1.0, abs(float(x[index])))
             slope = _slope(problem, which, index, cotangents, eps)
-            value[index], error[index] = _extrapolate(slope, 2.0**-4 * scale)
+            value[index], error[index] = _extrapolate(slope, 2.0**-6 * scale)
     # Sums that cancel round more coarsely than their result shows.
     error += FLOOR * np.max(abs(value[np.isfinite(value)]), initial=0.0)
     return Estimate(value, error, "central differences")

@@ -79,7 +79,7 @@ ROWS = [
     unary("floor", Domain(0.2, 0.8), np.floor),
     unary("ceil", Domain(0.2, 0.8), np.ceil),
     unary("trunc", Domain(0.2, 0.8), np.trunc),
-    unary("round", Domain(1.56, 1.64), np.round, cases=(((3,), {}), ((), {}), ((2, 3), {"decimals": 1}), ((0,), {}))),
+    unary("round", Domain(1.57, 1.63), np.round, cases=(((3,), {}), ((), {}), ((2, 3), {"decimals": 1}), ((0,), {}))),
     # exponentials and logarithms
     unary("exp", reference=np.exp),
     unary("exp2", reference=np.exp2),
@@ -88,7 +88,7 @@ ROWS = [
     unary("log2", POSITIVE, np.log2),
     unary("log10", POSITIVE, np.log10),
     unary("log1p", Domain(-0.7, 3.0), np.log1p),
-    unary("sigmoid", Domain(-8.0, 8.0), _logistic),
+    unary("sigmoid", Domain(-5.0, 5.0), _logistic),
     unary("softplus", Domain(-8.0, 8.0), lambda x: np.log1p(np.exp(x))),
     unary("log_sigmoid", Domain(-8.0, 8.0), lambda x: -np.log1p(np.exp(-x))),
     binary("logaddexp", reference=np.logaddexp),
