@@ -73,7 +73,7 @@ def _unary_dispatch(op: Op) -> Callable[[Any], Any]:
         node.op = op
         node.x = xn
         node.y = None
-        node.a = xv if keep_x or type(xv) is not ndarray else Spec(xv.shape, xv.dtype)
+        node.a = xv if keep_x or type(xv) is not ndarray else None if keep_x is None else Spec(xv.shape, xv.dtype)
         node.params = None
         node.value = out if keep_out or type(out) is not ndarray or out.size <= SMALL else Spec(out.shape, out.dtype)
         node.order = next_order()
@@ -144,8 +144,8 @@ def _binary_dispatch(op: Op) -> Callable[[Any, Any], Any]:
         node.op = op
         node.x = xn
         node.y = yn
-        node.a = xv if keep_x or type(xv) is not ndarray else Spec(xv.shape, xv.dtype)
-        node.b = yv if keep_y or type(yv) is not ndarray else Spec(yv.shape, yv.dtype)
+        node.a = xv if keep_x or type(xv) is not ndarray else None if keep_x is None else Spec(xv.shape, xv.dtype)
+        node.b = yv if keep_y or type(yv) is not ndarray else None if keep_y is None else Spec(yv.shape, yv.dtype)
         node.params = None
         node.value = out if keep_out or type(out) is not ndarray or out.size <= SMALL else Spec(out.shape, out.dtype)
         node.order = next_order()
@@ -196,8 +196,8 @@ def _binary_with_settings(op: Op) -> Callable[..., Any]:
         node.op = op
         node.x = xn
         node.y = yn
-        node.a = xv if keep_x or type(xv) is not ndarray else Spec(xv.shape, xv.dtype)
-        node.b = yv if keep_y or type(yv) is not ndarray else Spec(yv.shape, yv.dtype)
+        node.a = xv if keep_x or type(xv) is not ndarray else None if keep_x is None else Spec(xv.shape, xv.dtype)
+        node.b = yv if keep_y or type(yv) is not ndarray else None if keep_y is None else Spec(yv.shape, yv.dtype)
         node.params = settings
         node.value = out if keep_out or type(out) is not ndarray or out.size <= SMALL else Spec(out.shape, out.dtype)
         node.order = next_order()
@@ -252,9 +252,9 @@ def _ternary_dispatch(op: Op) -> Callable[..., Any]:
         node.x = (xn, yn, zn)
         node.y = None
         node.a = (
-            xv if keep_x or type(xv) is not ndarray else Spec(xv.shape, xv.dtype),
-            yv if keep_y or type(yv) is not ndarray else Spec(yv.shape, yv.dtype),
-            zv if keep_z or type(zv) is not ndarray else Spec(zv.shape, zv.dtype),
+            xv if keep_x or type(xv) is not ndarray else None if keep_x is None else Spec(xv.shape, xv.dtype),
+            yv if keep_y or type(yv) is not ndarray else None if keep_y is None else Spec(yv.shape, yv.dtype),
+            zv if keep_z or type(zv) is not ndarray else None if keep_z is None else Spec(zv.shape, zv.dtype),
         )
         node.params = None
         node.value = out if keep_out or type(out) is not ndarray or out.size <= SMALL else Spec(out.shape, out.dtype)
@@ -360,7 +360,9 @@ def record(
             if unowned(x, value):
                 value, out = apart(value, out, keep_x)
         mask >>= 1
-        kept.append(value if keep_x or type(value) is not ndarray else Spec(value.shape, value.dtype))
+        if not keep_x and type(value) is ndarray:
+            value = None if keep_x is None else Spec(value.shape, value.dtype)
+        kept.append(value)
     node = new(Node)
     node.op = op
     node.x = tuple(sources)

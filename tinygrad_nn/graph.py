@@ -75,7 +75,8 @@ class Node:
         The inputs: a `Node` is differentiable, a `Constant` is a Tensor that is not. For one input `y` is None,
         for more than two `x` is the tuple of all.
     a, b : array, number or Spec
-        The inputs' values in the same layout, with a `Spec` for each that no needed rule reads. `a` is `FREED` once
+        The inputs' values in the same layout, with a `Spec` for each of which the needed rules read only shape and
+        dtype, and None for each that they do not read at all. `a` is `FREED` once
         a pass let them go.
     params : dict or None
         Keyword-only settings of the application.

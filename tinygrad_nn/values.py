@@ -84,7 +84,7 @@ def unowned(x: Any, value: Any) -> bool:
     return type(value) is ndarray and (value.base is not None or not isinstance(x, Tensor))
 
 
-def apart(value: Any, out: Any, kept: bool) -> tuple[Any, Any]:
+def apart(value: Any, out: Any, kept: bool | None) -> tuple[Any, Any]:
     """An unowned value, as a rule will read it later, and the result: copies, so that a later write reaches neither."""
     if type(out) is ndarray and (out is value or out.base is not None):
         out = out.copy()

@@ -210,10 +210,14 @@ class _Given:
         return self.gradient
 
 
+#: Types of what an input's value is when no rule reads it, and of an op's several results together.
+_UNREAD = (Spec, type(None), tuple)
+
+
 def args_as_tensors(node: Node) -> tuple[list[Any], Any]:
     """Inputs and result as Tensors that stand at their places in the graph, for a rule that is to be recorded."""
     args = [
-        value if not isinstance(source, Node) or type(value) in (Spec, tuple) else tensor_at(source, value)
+        value if not isinstance(source, Node) or type(value) in _UNREAD else tensor_at(source, value)
         for source, value in zip(node.inputs, node.args)
     ]
     out = node.value
