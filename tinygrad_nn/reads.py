@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 class Reads(dict[int, tuple[bool | None, ...]]):
     """Which inputs, and last the result, are read by the rules of the inputs whose bits are set in the key.
 
-    True: as numbers; False: for shape and dtype alone; None: not at all. Found when first asked for, so that importing an
-    op costs nothing.
+    True: as numbers; False: for shape and dtype alone; None: not at all. Found when first asked for, so that importing
+    an op costs nothing.
     """
 
     def __init__(self, op: Op) -> None:
