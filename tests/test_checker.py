@@ -97,6 +97,8 @@ def test_nothing_to_differentiate():
         check_gradients(lambda x: x, np.arange(3))
     with pytest.raises(TypeError, match="returned ndarray, not a Tensor"):
         check_gradients(lambda x: x.numpy(), X)
+    with pytest.raises(TypeError, match="no floating-point result"):
+        check_gradients(lambda x: tg.argmax(x), X)
 
 
 # --- planted faults --------------------------------------------------------------------------------------------------

@@ -176,9 +176,14 @@ class _Step:
         self.settings = settings
         with np.errstate(all="ignore"):
             self.outs = problem([as_leaf(x) for x in problem.values])
+            if not self.outs:
+                raise TypeError(f"check_gradients: {problem.name} returned no floating-point result")
             self.cotangents = [_random(settings.rng, np.asarray(out._value)) for out in self.outs]
             self.nodes = recorded(self.outs)
             self.gradients = self._reverse()
+        self.scale = self._natural_scale()
+        #: The coarsest rounding among what was given.
+        self.eps = max(float(np.finfo(x.dtype).eps) for x in (*problem.values, *self.cotangents))
 
     def _reverse(self) -> list[Array]:
         tensors = [as_leaf(x) for x in self.problem.values]
@@ -222,7 +227,6 @@ class _Step:
                     entries=chosen,
                 )
             )
-        self.scale = self._natural_scale()
         worst = max(range(len(estimates)), key=lambda i: self._excess(i, estimates[i]), default=None)
         if worst is not None and self._excess(worst, estimates[worst]) > 1:
             raise self._error(worst, estimates)
@@ -240,9 +244,8 @@ class _Step:
 
     def _allowed(self, i: int, found: Estimate) -> Array:
         """Largest error of each entry that is still rounding."""
-        eps = max(float(np.finfo(x.dtype).eps) for x in (*self.problem.values, *self.cotangents))
         magnitude = np.abs(np.where(np.isfinite(found.value), found.value, 0.0))
-        unit = eps * np.maximum(magnitude, max(float(magnitude.max(initial=0.0)), self.scale))
+        unit = self.eps * np.maximum(magnitude, max(float(magnitude.max(initial=0.0)), self.scale))
         allowed: Array = self.settings.ulps * unit + 4 * found.error
         return allowed
 
@@ -303,9 +306,9 @@ class _Step:
         )
 
     def _tolerance(self, b: Array) -> Array:
-        eps = max(float(np.finfo(x.dtype).eps) for x in (*self.problem.values, *self.cotangents))
+        """What two arrays may differ by and still be the same to a diagnosis."""
         scale = float(np.max(abs(b), initial=0.0))
-        tolerance: Array = np.asarray(max(self.settings.ulps * eps, 1e-7) * scale)
+        tolerance: Array = np.asarray(max(self.settings.ulps * self.eps, 1e-7) * scale)
         return tolerance
 
     def _worst_entry(self, got: Array, found: Estimate, i: int) -> dict[str, Any]:
@@ -332,8 +335,7 @@ class _Step:
         back = [v * g for v, g in zip(directions, self.gradients, strict=True)]
         ahead, behind = (float(sum(np.sum(t, dtype=np.float64) for t in side)) for side in (terms, back))
         size = sum(float(np.sum(abs(t), dtype=np.float64)) for t in (*terms, *back))
-        eps = max(float(np.finfo(x.dtype).eps) for x in (*self.problem.values, *self.cotangents))
-        if not abs(ahead - behind) <= self.settings.ulps * eps * max(size, self.scale):
+        if not abs(ahead - behind) <= self.settings.ulps * self.eps * max(size, self.scale):
             raise self._forward(f"⟨Jv, u⟩ = {ahead!r} but ⟨v, Jᵀu⟩ = {behind!r}")
         for t, out in zip(pushed, self.outs, strict=True):
             if np.asarray(t).dtype != out.dtype or np.asarray(t).shape != out.shape:
