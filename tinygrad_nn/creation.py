@@ -11,7 +11,7 @@ from .ops.adjoint import broadcast_to
 from .ops.shape import astype, reshape, shape_of, stack
 from .ops.shape import copy as copy_of
 from .tensor import ArrayLike, Tensor, as_array
-from .values import plain_tensor
+from .values import holds_tensor, plain_tensor
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -123,7 +123,7 @@ def asarray(
     >>> t
     tensor([1., 0.])
     """
-    if isinstance(obj, list | tuple) and _holds_tensor(obj):
+    if isinstance(obj, list | tuple) and holds_tensor(obj):
         if copy is False:
             raise ValueError("asarray: a list of Tensors cannot be joined without a copy")
         obj = _joined(obj)
@@ -141,12 +141,8 @@ def asarray(
     return marked(plain_tensor(as_array(obj, dtype, copy=bool(copy))), requires_grad, name)
 
 
-def _holds_tensor(items: Any) -> bool:
-    return any(isinstance(x, Tensor) or (isinstance(x, list | tuple) and _holds_tensor(x)) for x in items)
-
-
 def _joined(items: Any) -> Any:
-    return stack([_joined(x) if isinstance(x, list | tuple) and _holds_tensor(x) else x for x in items])
+    return stack([_joined(x) if isinstance(x, list | tuple) and holds_tensor(x) else x for x in items])
 
 
 def _converted(obj: Tensor, dtype: DType, copy: bool | None, requires_grad: bool, name: str | None) -> Tensor:

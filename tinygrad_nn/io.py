@@ -54,7 +54,7 @@ def save(state: Any, path: Any) -> None:
     arrays: dict[str, Any] = {}
     tree = _taken_apart(state, "", arrays)
     notes = {"version": 1, "checksum": _checksum(arrays, json.dumps(tree)), "state": tree}
-    _write_whole(path, writer(arrays, metadata={_KEY: json.dumps(notes)}))
+    write_whole(path, writer(arrays, metadata={_KEY: json.dumps(notes)}))
 
 
 def load(path: Any) -> Any:
@@ -181,7 +181,7 @@ def _checksum(arrays: Mapping[str, Any], rest: str) -> int:
 # --- the disk --------------------------------------------------------------------------------------------------------
 
 
-def _write_whole(path: Any, content: bytes) -> None:
+def write_whole(path: Any, content: bytes) -> None:
     """Write a file that is there completely or not at all."""
     import os
     from contextlib import suppress

@@ -13,7 +13,7 @@ from .hooks import HookHandle
 from .methods import ArrayMethods
 from .op import Op, part
 from .ops import indexing
-from .values import constant, holds_tensor, leaf, ndarray, new, plain_array, plain_tensor, twin
+from .values import constant, holds_tensor, leaf, ndarray, new, plain_array, plain_tensor, tensor_at, twin
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -495,12 +495,7 @@ def tensor_of(node: Node) -> Tensor:
     holder = node.tensor() if node.op is None else None
     if holder is not None:
         return holder
-    made = plain_tensor(node.value)
-    if type(node) is Constant:
-        made._constant = node
-    else:
-        made._node = node
-    return made
+    return tensor_at(node, node.value)
 
 
 bind_tensor_type(Tensor)

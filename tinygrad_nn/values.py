@@ -41,6 +41,16 @@ def plain_tensor(value: Any) -> Tensor:
     return result
 
 
+def tensor_at(node: Node, value: Any) -> Tensor:
+    """A Tensor of `value` that stands at the place of `node` in its graph."""
+    tensor = plain_tensor(value)
+    if type(node) is Constant:
+        tensor._constant = node
+    else:
+        tensor._node = node
+    return tensor
+
+
 def twin(tensor: Tensor) -> Tensor:
     """Another Tensor of the same value at the same place in the graph: binding one anew leaves the other."""
     made = plain_tensor(tensor._value)

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import show, statistics
-from ..graph import FREED, SMALL, Constant, Node, Spec, describe, mode, modes, reachable
+from ..graph import FREED, SMALL, Node, Spec, describe, mode, modes, reachable
 from ..op import Op, Parts, part
 from ..ops.adjoint import keep_zeros, sum_to
 from ..tensor import Tensor
-from ..values import plain_tensor, twin
+from ..values import plain_tensor, tensor_at, twin
 
 _delivering = RLock()
 
@@ -234,15 +234,6 @@ def _part_at(whole: Tensor, index: int, value: Any) -> Any:
     if type(value) is Spec:
         return value
     return part(whole, index=index) if value.dtype.kind in "fc" else plain_tensor(value)
-
-
-def tensor_at(node: Node, value: Any) -> Tensor:
-    tensor = plain_tensor(value)
-    if type(node) is Constant:
-        tensor._constant = node
-    else:
-        tensor._node = node
-    return tensor
 
 
 def conform(r: Any, value: Any, op: Op, record: bool = False) -> Any:

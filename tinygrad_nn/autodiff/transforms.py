@@ -42,11 +42,7 @@ class _Inputs:
     def answer(self, x: Any, shared: set[int]) -> Any:
         """A result in the kind of the inputs: an array, a Tensor for Tensors, or one still connected to the outside."""
         if isinstance(x, Tensor):
-            if (
-                modes.recording
-                and x._node is not None
-                and (x._node.order < self.start or reachable([x._node], self.start)[1])
-            ):
+            if modes.recording and _leads_outside(x, self.start):
                 return twin(x)
             x = x._value.copy()
         x = unshared(x, shared)

@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from ..io import _write_whole
+from ..io import write_whole
 from .dot import Style, to_dot
 from .fold import fit
 from .model import Box, Edge, Graph
@@ -79,7 +79,7 @@ class Drawing:
             raise ValueError(f"cannot save a drawing as {path.name!r}: the suffix must be one of {', '.join(_FORMATS)}")
         if not path.parent.is_dir():
             raise FileNotFoundError(f"cannot save {path.name!r}: the folder {str(path.parent)!r} does not exist")
-        _write_whole(path, make(self))
+        write_whole(path, make(self))
         return path
 
     def __repr__(self) -> str:
