@@ -11,6 +11,7 @@ from .ops.adjoint import broadcast_to
 from .ops.shape import astype, reshape, shape_of, stack
 from .ops.shape import copy as copy_of
 from .tensor import ArrayLike, Tensor, as_array
+from .traced import Traced
 from .values import holds_tensor, plain_tensor
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def made(value: Any, requires_grad: bool = False, name: str | None = None) -> Te
     """A Tensor around a new array, which nobody else holds."""
     if value.dtype.kind not in "biufc":
         raise TypeError(f"a Tensor holds numbers or bools, not {value.dtype}")
-    result = plain_tensor(value if value.ndim else value[()])
+    result = plain_tensor(value if value.ndim or type(value) is Traced else value[()])
     return marked(result, requires_grad, name)
 
 

@@ -14,7 +14,7 @@ from . import values as _values
 from .errors import check_finite, explain, user_line
 from .graph import SMALL, Node, Spec, describe, modes, next_order, switch
 from .reads import spread
-from .values import FIXED, PLAIN, PYTHON, apart, constant, frozen, new, plain_tensor, to_value, unowned
+from .values import ARRAYS, FIXED, PLAIN, PYTHON, apart, constant, frozen, new, plain_tensor, to_value, unowned
 
 if TYPE_CHECKING:
     from .op import Op
@@ -47,8 +47,11 @@ def dispatch_of(op: Op) -> Callable[..., Any]:
 def _unary_dispatch(op: Op) -> Callable[[Any], Any]:
     kernel = op.kernel
     reads = op.reads
+    general = _general_dispatch(op)
 
     def apply(x: Any) -> Any:
+        if switch.active:
+            return general(x)
         if not isinstance(x, Tensor):
             return _compute(op, (x if type(x) in PLAIN else to_value(op, x),), {})
         xv = x._value
@@ -59,11 +62,6 @@ def _unary_dispatch(op: Op) -> Callable[[Any], Any]:
             raise explain(op, (xv,), {}, error)
         result = new(Tensor)
         result._value = out
-        if switch.active:
-            if modes.anomaly:
-                check_finite(op, (xv,), out)
-            if not modes.recording:
-                xn = None
         if xn is None:
             return unrecorded(out, (xv,))
         if type(out) is tuple:
@@ -78,8 +76,6 @@ def _unary_dispatch(op: Op) -> Callable[[Any], Any]:
         node.value = out if keep_out or type(out) is not ndarray or out.size <= SMALL else Spec(out.shape, out.dtype)
         node.order = next_order()
         node.extra = None
-        if switch.active:
-            note(node, out)
         result._node = node
         return result
 
@@ -89,8 +85,11 @@ def _unary_dispatch(op: Op) -> Callable[[Any], Any]:
 def _binary_dispatch(op: Op) -> Callable[[Any, Any], Any]:
     kernel = op.kernel
     reads = op.reads
+    general = _general_dispatch(op)
 
     def apply(x: Any, y: Any) -> Any:
+        if switch.active:
+            return general(x, y)
         if isinstance(x, Tensor):
             xv = x._value
             xn = x._node
@@ -111,11 +110,6 @@ def _binary_dispatch(op: Op) -> Callable[[Any, Any], Any]:
             raise explain(op, (xv, yv), {}, error)
         result = new(Tensor)
         result._value = out
-        if switch.active:
-            if modes.anomaly:
-                check_finite(op, (xv, yv), out)
-            if not modes.recording:
-                xn = yn = None
         if xn is None and yn is None:
             return unrecorded(out, (xv, yv))
         if type(out) is tuple:
@@ -150,8 +144,6 @@ def _binary_dispatch(op: Op) -> Callable[[Any, Any], Any]:
         node.value = out if keep_out or type(out) is not ndarray or out.size <= SMALL else Spec(out.shape, out.dtype)
         node.order = next_order()
         node.extra = None
-        if switch.active:
-            note(node, out)
         result._node = node
         return result
 
@@ -301,10 +293,13 @@ def _general_dispatch(op: Op) -> Callable[..., Any]:
             bit += bit
         if not tensors:
             return _compute(op, tuple(values), settings)
-        try:
-            out = op.kernel(*values, **settings)
-        except Exception as error:
-            raise explain(op, tuple(values), settings, error)
+        if switch.active and modes.trace is not None:
+            values, out = modes.trace.compute(op, inputs, values, settings)
+        else:
+            try:
+                out = op.kernel(*values, **settings)
+            except Exception as error:
+                raise explain(op, tuple(values), settings, error)
         if switch.active:
             if modes.anomaly:
                 check_finite(op, tuple(values), out)
@@ -360,7 +355,7 @@ def record(
             if unowned(x, value):
                 value, out = apart(value, out, keep_x)
         mask >>= 1
-        if not keep_x and type(value) is ndarray:
+        if not keep_x and type(value) in ARRAYS:
             value = None if keep_x is None else Spec(value.shape, value.dtype)
         kept.append(value)
     node = new(Node)
@@ -376,7 +371,7 @@ def record(
         if switch.active:
             note(node, out)
         return tuple(_record_part(node, index, result) for index, result in enumerate(out))
-    node.value = out if keep[-1] or type(out) is not ndarray or out.size <= SMALL else Spec(out.shape, out.dtype)
+    node.value = out if keep[-1] or type(out) not in ARRAYS or out.size <= SMALL else Spec(out.shape, out.dtype)
     if switch.active:
         note(node, out)
     result = new(Tensor)
@@ -391,10 +386,14 @@ def note(node: Node, out: Any) -> None:
         node.extra = {"source": user_line()}
     if modes.keeping:
         node.value = out
+    if modes.trace is not None:
+        node.extra = {"recorded": out}
 
 
 def _compute(op: Op, values: tuple[Any, ...], settings: dict[str, Any]) -> Any:
     """The op on plain arrays: nothing is recorded, and the result is an array."""
+    if switch.active and modes.trace is not None and any(type(v) is modes.trace.stand_in for v in values):
+        return modes.trace.compute(op, values, values, settings)[1]
     if values and type(values[0]) in PYTHON and all(type(v) in PYTHON for v in values):
         values = tuple(np.asarray(v)[()] for v in values)  # NumPy's arithmetic, not Python's: 1/0 is inf
     try:

@@ -152,7 +152,11 @@ class Modes(threading.local):
     recording = True
     anomaly = False
     keeping = False
+    trace: Any = None  # what records a program for compilation
     transforming = 0  # how many transforms are running a function of the user's
+
+
+DEFAULTS = {"recording": True, "anomaly": False, "keeping": False, "trace": None}
 
 
 class Switch:
@@ -172,15 +176,17 @@ _switch_lock = threading.Lock()
 class mode:
     """Context manager that sets one of `Modes` for this thread and restores it on any exit."""
 
-    def __init__(self, name: str, value: bool) -> None:
+    def __init__(self, name: str, value: Any) -> None:
         self._name = name
         self._value = value
-        self._saved: dict[int, list[bool]] = {}  # by thread: one instance may be entered by several
+        self._unusual = value is not DEFAULTS[name]
+        self._saved: dict[int, list[Any]] = {}  # by thread: one instance may be entered by several
 
     def __enter__(self) -> None:
         self._saved.setdefault(threading.get_ident(), []).append(getattr(modes, self._name))
-        with _switch_lock:
-            switch.active += 1
+        if self._unusual:
+            with _switch_lock:
+                switch.active += 1
         setattr(modes, self._name, self._value)
 
     def __exit__(self, *_: object) -> None:
@@ -188,8 +194,9 @@ class mode:
         setattr(modes, self._name, saved.pop())
         if not saved:
             del self._saved[threading.get_ident()]
-        with _switch_lock:
-            switch.active -= 1
+        if self._unusual:
+            with _switch_lock:
+                switch.active -= 1
 
 
 def reachable(roots: Iterable[Node], since: int = 0, leaves: Container[Node] = ()) -> tuple[list[Node], bool]:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from .creation import made, marked
+from .graph import modes
 from .ops.elementwise import add, multiply, subtract
 from .ops.indexing import take
 from .tensor import ArrayLike, Tensor
+from .values import current
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -55,6 +57,7 @@ class Generator:
 
         def sampler(*args: Any, **kwargs: Any) -> Any:
             _refuse_recorded(name, (*args, *kwargs.values()))
+            _refuse_recording(name)
             drawn = found(*map(_plain, args), **{key: _plain(value) for key, value in kwargs.items()})
             return made(np.asarray(drawn)) if isinstance(drawn, np.ndarray | np.generic | int | float) else drawn
 
@@ -106,7 +109,8 @@ class Generator:
         if wanted.kind != "f":
             raise TypeError(f"{method}: samples are floating-point numbers, not {wanted}")
         drawn = wanted if wanted in (np.float32, np.float64) else np.dtype(np.float64)  # NumPy draws no others
-        return np.asarray(getattr(self.numpy_generator, method)(size, drawn), wanted)
+        samples = sampled(self.numpy_generator, method, size, drawn)
+        return samples if samples.dtype == wanted else samples.astype(wanted)
 
     def _scaled(
         self,
@@ -140,8 +144,7 @@ class Generator:
     ) -> Tensor:
         """Integers from `low` up to, but without, `high`; from 0 up to `low` if that alone is given."""
         wanted: Any = np.int64 if dtype is None else dtype
-        drawn = self.numpy_generator.integers(_plain(low), _plain(high), size, wanted, endpoint)
-        return made(np.asarray(drawn), name=name)
+        return made(sampled(self.numpy_generator, "integers", _plain(low), _plain(high), size, wanted, endpoint), name=name)
 
     def bernoulli(
         self,
@@ -157,21 +160,22 @@ class Generator:
         chance = _plain(p)
         if not np.all((chance >= 0) & (chance <= 1)):
             raise ValueError("bernoulli: p is a probability, from 0 to 1")
-        drawn = self.numpy_generator.random(chance.shape if size is None else size) < chance
-        return made(np.asarray(drawn, np.float64 if dtype is None else dtype), requires_grad, name)
+        drawn = sampled(self.numpy_generator, "random", chance.shape if size is None else size) < chance
+        return made(drawn.astype(np.float64 if dtype is None else dtype), requires_grad, name)
 
     def permutation(self, x: Any, axis: int = 0) -> Tensor:
         """The numbers below `x` in random order, or the slices of an array along `axis`; connected to a Tensor."""
         if isinstance(x, int | np.integer):
-            return made(self.numpy_generator.permutation(int(x)))
+            return made(sampled(self.numpy_generator, "permutation", int(x)))
         source = _tensor(x)
-        return _taken(source, self.numpy_generator.permutation(_length(source, axis, "permutation")), axis)
+        return _taken(source, sampled(self.numpy_generator, "permutation", _length(source, axis, "permutation")), axis)
 
     def permuted(self, x: Any, axis: int | None = None) -> Tensor:
         """As `permutation`, but along `axis` each vector in an order of its own; all elements if `axis` is None."""
         from .ops.indexing import take_along_axis
         from .ops.shape import ravel, reshape
 
+        _refuse_recording("permuted")
         source = _tensor(x)
         if axis is None:
             return reshape(self.permutation(ravel(source)), shape=source.shape)  # type: ignore[no-any-return]
@@ -193,10 +197,11 @@ class Generator:
         _refuse_recorded("choice: probabilities", (p,))
         chances = None if p is None else _plain(p)
         if isinstance(a, int | np.integer):
-            return made(np.asarray(self.numpy_generator.choice(int(a), size, replace, chances, 0, shuffle)))
+            return made(sampled(self.numpy_generator, "choice", int(a), size, replace, chances, 0, shuffle))
         source = _tensor(a)
         length = _length(source, axis, "choice")
-        return _taken(source, self.numpy_generator.choice(length, size, replace, chances, 0, shuffle), axis)
+        places = sampled(self.numpy_generator, "choice", length, size, replace, chances, 0, shuffle)
+        return _taken(source, places, axis)
 
     def spawn(self, n_children: int) -> list[Generator]:
         """Generators that are independent of this one and of each other."""
@@ -209,10 +214,25 @@ class Generator:
         self.numpy_generator.shuffle(x, axis)
 
 
+def sampled(generator: NumPyGenerator, method: str, *args: Any) -> Any:
+    """What a generator's method draws, as an array; in a compiled function new numbers at each call."""
+    if modes.trace is not None:
+        return modes.trace.draw(generator, method, args)
+    return np.asarray(getattr(generator, method)(*args))
+
+
+def _refuse_recording(method: str) -> None:
+    if modes.trace is not None:
+        raise TypeError(
+            f"compile: {method} cannot be recorded, and what it draws now would be the same at each call; "
+            "use random, standard_normal, uniform, normal, integers, bernoulli, permutation or choice"
+        )
+
+
 def _plain(x: Any) -> Any:
     """Parameters as NumPy takes them: None and strings as they are, anything else as arrays."""
     if isinstance(x, Tensor):
-        return x._value
+        return current(x)
     return np.asarray(x) if isinstance(x, list | int | float) and not isinstance(x, bool) else x
 
 

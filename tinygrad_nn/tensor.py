@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from .dispatch import bind_tensor_type
-from .graph import Constant, Node, Spec, modes
+from .graph import Constant, Node, Spec, modes, switch
 from .hooks import HookHandle
 from .methods import ArrayMethods
 from .op import Op, part
 from .ops import indexing
-from .values import constant, holds_tensor, leaf, ndarray, new, plain_array, plain_tensor, tensor_at, twin
+from .values import constant, current, holds_tensor, leaf, ndarray, new, plain_array, plain_tensor, tensor_at, twin
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -164,6 +164,8 @@ class Tensor(ArrayMethods):
     @property
     def grad(self) -> Tensor | None:
         """Gradient collected by `backward`, of this Tensor's shape and dtype; None before."""
+        if switch.active and modes.trace is not None:
+            return modes.trace.gradient_of(self)  # type: ignore[no-any-return]
         return getattr(self, "_grad", None)
 
     @grad.setter
@@ -171,7 +173,13 @@ class Tensor(ArrayMethods):
         if gradient is not None:
             gradient = reverse.check_gradient(gradient, self, "grad")
             gradient = twin(gradient) if isinstance(gradient, Tensor) else plain_tensor(gradient)
-        self._grad = gradient
+        self._set_gradient(gradient)
+
+    def _set_gradient(self, gradient: Tensor | None) -> None:
+        if switch.active and modes.trace is not None:
+            modes.trace.set_gradient(self, gradient)
+        else:
+            self._grad = gradient
 
     # --- differentiation ---------------------------------------------------------------------------------------------
 
@@ -209,7 +217,7 @@ class Tensor(ArrayMethods):
 
     def detach(self) -> Tensor:
         """The same value, cut from what it was computed from."""
-        return plain_tensor(self._value)
+        return plain_tensor(current(self))
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Ask for gradients of this Tensor, or no longer; returns it.
@@ -288,8 +296,8 @@ class Tensor(ArrayMethods):
         """Add a gradient that nobody else has to `grad`, in a new array: the old one may be held by somebody."""
         if gradient._value.dtype is not self._value.dtype:  # the Tensor was converted since
             gradient = gradient.astype(self.dtype)
-        old = getattr(self, "_grad", None)
-        self._grad = gradient if old is None else old + gradient
+        old = self.grad
+        self._set_gradient(gradient if old is None else old + gradient)
 
     # --- writes, by binding to a new value ---------------------------------------------------------------------------
 
@@ -316,6 +324,8 @@ class Tensor(ArrayMethods):
                 )
             self._assign(result._value)
             return
+        if switch.active and modes.trace is not None:
+            modes.trace.keep(self)
         retained = self._node is not None and self._node.extra is not None and self._node.extra.pop("retain", False)
         self._value = result._value
         self._node = result._node
@@ -326,6 +336,8 @@ class Tensor(ArrayMethods):
 
     def _assign(self, value: Any) -> None:
         """Give a leaf a new value, of the same shape and dtype. Graphs recorded before keep the old one."""
+        if switch.active and modes.trace is not None:
+            modes.trace.keep(self)
         self._value = value
         if self._node is not None:
             extra = self._node.extra
@@ -342,18 +354,21 @@ class Tensor(ArrayMethods):
 
     def numpy(self) -> npt.NDArray[Any]:
         """A read-only view of the value as a NumPy array; ``.copy()`` it to write."""
+        self._look()
         view: npt.NDArray[Any] = np.asarray(self._value).view()
         view.flags.writeable = False
         return view
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         self._check_conversion("an array")
+        self._look()
         if copy or (dtype is not None and np.dtype(dtype) != self.dtype):
             return np.array(self._value, dtype)
         return self.numpy()
 
     def item(self, *index: Any) -> Any:
         """The only element, or the one at `index`, as a Python number."""
+        self._look()
         if not index and self._value.size != 1:
             raise ValueError(
                 f"item() of a Tensor of shape {self.shape}: name the element, item(i), or take all with numpy()"
@@ -362,6 +377,7 @@ class Tensor(ArrayMethods):
 
     def tolist(self) -> Any:
         """Elements as nested lists of Python numbers."""
+        self._look()
         return self._value.tolist()
 
     def _check_conversion(self, to: str) -> None:
@@ -381,6 +397,7 @@ class Tensor(ArrayMethods):
         return int(self._scalar("int"))
 
     def __bool__(self) -> bool:
+        self._look()
         return bool(self._value)
 
     def __complex__(self) -> complex:
@@ -388,9 +405,16 @@ class Tensor(ArrayMethods):
         return complex(self._scalar("complex"))
 
     def __index__(self) -> int:
+        self._look()
         return self._value.__index__()  # type: ignore[no-any-return]
 
+    def _look(self) -> None:
+        """Before Python takes the numbers: while a program is recorded, those that it computes cannot be had."""
+        if switch.active and modes.trace is not None:
+            modes.trace.looked_at(self)
+
     def _scalar(self, kind: str) -> Any:
+        self._look()
         if self._value.size != 1:
             raise TypeError(f"{kind}() of a Tensor of shape {self.shape}: only one element can be converted")
         return self._value.item()
@@ -406,11 +430,14 @@ class Tensor(ArrayMethods):
         return (self[i] for i in range(len(self)))
 
     def __contains__(self, value: Any) -> bool:
+        self._look()
         return bool(np.any(self._value == (value._value if isinstance(value, Tensor) else value)))
 
     __hash__ = object.__hash__
 
     def __repr__(self) -> str:
+        if type(self._value) is Traced:
+            return f"tensor(being recorded, shape={self.shape}, dtype={self.dtype})"
         if type(self._value) is Spec:
             return f"tensor(not kept, shape={self.shape}, dtype={self.dtype})"
         body = np.array2string(np.asarray(self._value), separator=", ", prefix="tensor(")
@@ -474,7 +501,9 @@ def as_array(data: Any, dtype: npt.DTypeLike | None = None, *, copy: bool) -> An
     """
     if isinstance(data, Tensor):
         data = data._value
-    elif isinstance(data, list | tuple):
+    if type(data) is Traced:
+        return data if dtype is None or data.dtype == dtype else data.astype(dtype)
+    if isinstance(data, list | tuple):
         if holds_tensor(data):
             raise TypeError("a list of Tensors would be cut from its graph here; join them with tg.stack([...])")
     elif isinstance(data, ndarray):
@@ -499,6 +528,8 @@ def tensor_of(node: Node) -> Tensor:
 
 
 bind_tensor_type(Tensor)
+
+from .traced import Traced  # noqa: E402
 
 # The pass works on Tensors and is imported once they exist; a look-up in each backward() would cost a microsecond.
 from .autodiff import reverse  # noqa: E402

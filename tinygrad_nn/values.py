@@ -7,11 +7,12 @@ from weakref import ref
 
 import numpy as np
 
-from .graph import Constant, Node, Spec, describe, next_order
+from .graph import Constant, Node, Spec, describe, modes, next_order, switch
 
 if TYPE_CHECKING:
     from .op import Op
     from .tensor import Tensor
+    from .traced import Traced
 
 ndarray = np.ndarray
 new = object.__new__
@@ -23,6 +24,9 @@ PLAIN: frozenset[type] = frozenset(
 #: Those of them that are Python's own.
 PYTHON: frozenset[type] = frozenset((int, float, bool, complex))
 
+#: Types of what holds an array's elements: while a program is recorded, also what stands for one.
+ARRAYS: set[type] = {np.ndarray}
+
 #: Types of settings that nobody can change later.
 FIXED = PLAIN | {str, type(None), type}
 
@@ -31,6 +35,13 @@ def bind_tensor_type(cls: type[Tensor]) -> None:
     """Tell what is made here: `Tensor` is defined above this module, from ops that need it when called."""
     global Tensor
     Tensor = cls  # type: ignore[misc]
+
+
+def bind_traced_type(cls: type[Any]) -> None:
+    """Tell what stands for an array while a program is recorded; it too is defined above this module."""
+    global Traced
+    Traced = cls  # type: ignore[misc]
+    ARRAYS.add(cls)
 
 
 def plain_tensor(value: Any) -> Tensor:
@@ -51,9 +62,14 @@ def tensor_at(node: Node, value: Any) -> Tensor:
     return tensor
 
 
+def current(tensor: Tensor) -> Any:
+    """The value of a Tensor, as another Tensor may take it over; while a program is recorded, what stands for it."""
+    return modes.trace.value(tensor) if switch.active and modes.trace is not None else tensor._value
+
+
 def twin(tensor: Tensor) -> Tensor:
     """Another Tensor of the same value at the same place in the graph: binding one anew leaves the other."""
-    made = plain_tensor(tensor._value)
+    made = plain_tensor(current(tensor))
     made._node = tensor._node
     return made
 
@@ -84,7 +100,7 @@ def constant(x: Any, value: Any) -> Constant:
     node.tensor = _no_tensor
     if isinstance(x, Tensor):
         node.tensor = ref(x)
-        if type(value) is not ndarray or value.base is None:
+        if (type(value) is not ndarray or value.base is None) and modes.trace is None:
             x._constant = node
     return node
 
@@ -109,6 +125,8 @@ def to_value(op: Op, x: Any) -> Any:
         return x
     if isinstance(x, Tensor):
         return x._value
+    if type(x) is Traced:
+        return x
     if isinstance(x, ndarray | np.generic | Spec) and x.dtype.kind in "biufc":
         if isinstance(x, ndarray):
             return plain_array(x) if x.ndim else x[()]
@@ -149,11 +167,16 @@ def frozen(op: Op, name: str, setting: Any) -> Any:
         return {key: frozen(op, name, item) for key, item in setting.items()}
     if isinstance(setting, ndarray):
         return setting.copy()
+    if type(setting) is Traced:
+        raise TypeError(
+            f"{op.name}: the setting {name!r} is a Tensor whose number differs from call to call, but settings are "
+            f"fixed when a function is compiled; give a plain number"
+        )
     if isinstance(setting, Tensor):
         if setting._node is not None:
             raise TypeError(
                 f"{op.name}: the setting {name!r} is a Tensor that requires gradients, but settings have none; "
                 f"give a number ({name}.item()), or compute with operations that take it as an input"
             )
-        return np.copy(setting._value)[()]
+        return frozen(op, name, setting._value) if type(setting._value) is Traced else np.copy(setting._value)[()]
     return setting

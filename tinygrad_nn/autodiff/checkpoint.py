@@ -45,7 +45,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(f, updated=())
     def recomputed(*args: Any, **kwargs: Any) -> Any:
-        if not modes.recording:
+        if not modes.recording or modes.trace is not None:  # a compiled program plans its memory itself
             return f(*args, **kwargs)
         return _Segment(f, args, kwargs).record()
 

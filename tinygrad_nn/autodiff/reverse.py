@@ -14,6 +14,7 @@ from ..graph import FREED, SMALL, Node, Spec, describe, mode, modes, reachable
 from ..op import Op, Parts, part
 from ..ops.adjoint import keep_zeros, sum_to
 from ..tensor import Tensor
+from ..traced import Traced
 from ..values import plain_tensor, tensor_at, twin
 
 _delivering = RLock()
@@ -93,7 +94,8 @@ def _run(
     """Visit nodes from the newest to the oldest; written out in one loop, as a call per node would cost a tenth."""
     found: dict[Node, Any] = {}
     own: set[Node] = set()  # nodes whose gradient is a sum made here, which may be added to in place
-    anomaly, keeping = modes.anomaly, modes.keeping
+    keeping = modes.keeping
+    watching = modes.anomaly or modes.trace is not None
     while order:
         node = order.pop()
         g = grads.pop(node, None)
@@ -139,8 +141,8 @@ def _run(
                     r = keep_zeros(g, r)
                 if record or type(r) is not ndarray or r.dtype is not value.dtype or r.shape != value.shape:
                     r = conform(r, value, op, record)
-            if anomaly:
-                _check_finite(node, r)
+            if watching:
+                _watch(node, source, r)
             if source not in grads:
                 grads[source] = r
             elif source in own:
@@ -246,7 +248,7 @@ def conform(r: Any, value: Any, op: Op, record: bool = False) -> Any:
             have = r
         else:
             have = r._value
-    elif isinstance(r, ndarray | np.generic):
+    elif isinstance(r, ndarray | np.generic | Traced):
         have = r
         if record:
             r = plain_tensor(r)
@@ -261,7 +263,7 @@ def conform(r: Any, value: Any, op: Op, record: bool = False) -> Any:
                 f"a derivative of {op.name} gave shape {have.shape} for an input of shape {value.shape}; "
                 "a rule gives the input's shape, or that of the result it was broadcast to"
             )
-        r = sum_to(r, shape=value.shape) if record else sum_to.kernel(r, shape=value.shape)
+        r = sum_to.kernel(r, shape=value.shape) if type(r) is ndarray else sum_to(r, shape=value.shape)
     if have.dtype != value.dtype:
         if have.dtype.kind == "c" or value.dtype.kind != "f":
             raise TypeError(
@@ -309,6 +311,14 @@ def stale(node: Node) -> str:
         f"cannot differentiate through {label(node)} a second time: an earlier backward() let go of values that its "
         "derivative needs; pass retain_graph=True to that earlier call, or compute the result anew"
     )
+
+
+def _watch(node: Node, source: Node, r: Any) -> None:
+    """What the rarer modes do with each gradient: name it in a recorded program, or raise where it is not finite."""
+    if modes.trace is not None:
+        modes.trace.name_gradient(source, r)
+    if modes.anomaly:
+        _check_finite(node, r)
 
 
 def _check_finite(node: Node, r: Any) -> None:
@@ -379,7 +389,9 @@ def unshared(g: Any, given: set[int]) -> Any:
 def check_gradient(gradient: Any, tensor: Tensor, caller: str) -> Any:
     """A gradient given by the user: of the Tensor's shape and dtype, and sharing memory with nothing of the user's."""
     shape, dtype = tensor.shape, tensor.dtype
-    if not isinstance(gradient, Tensor):
+    if isinstance(gradient, Traced):
+        pass
+    elif not isinstance(gradient, Tensor):
         weak = isinstance(gradient, int | float) and not isinstance(gradient, np.generic)
         gradient = np.array(gradient, dtype if weak else None)[()]
     elif gradient._node is None:

@@ -17,7 +17,8 @@ import numpy as np
 from ..graph import Node, mode, modes, next_order, reachable
 from ..ops.adjoint import alias
 from ..tensor import Tensor, as_array
-from ..values import leaf, ndarray, plain_tensor, twin
+from ..traced import Traced
+from ..values import current, leaf, ndarray, plain_tensor, twin
 from .forward import push_forward
 from .reverse import reverse, unshared
 from .tree import flatten, map_leaves, unflatten
@@ -44,7 +45,7 @@ class _Inputs:
         if isinstance(x, Tensor):
             if modes.recording and _leads_outside(x, self.start):
                 return twin(x)
-            x = x._value.copy()
+            x = current(x).copy()
         x = unshared(x, shared)
         return plain_tensor(x) if self.give_tensors else x
 
@@ -68,11 +69,11 @@ def _leads_outside(x: Tensor, start: int) -> bool:
 
 def _stand_in(x: Any, caller: str) -> Tensor:
     """A Tensor to differentiate with respect to, in the place of an input."""
-    if isinstance(x, bool) or not isinstance(x, int | float | Tensor | ndarray | np.generic):
+    if isinstance(x, bool) or not isinstance(x, int | float | Tensor | ndarray | np.generic | Traced):
         raise TypeError(f"{caller}: cannot differentiate with respect to {x!r}; give a number, an array or a Tensor")
     if type(x) is int:
         x = float(x)
-    value = x._value if isinstance(x, Tensor) else as_array(x, copy=True)
+    value = current(x) if isinstance(x, Tensor) else as_array(x, copy=True)
     if value.dtype.kind != "f":
         raise TypeError(
             f"{caller}: cannot differentiate with respect to an input of dtype {value.dtype}; "

@@ -10,7 +10,7 @@ import numpy as np
 from ..ops import elementwise, neural, reduction
 from ..ops.elementwise import relu, sigmoid, tanh
 from ..ops.shape import flatten
-from ..random import as_generator
+from ..random import as_generator, sampled
 from ..values import plain_tensor
 from ._losses import (
     binary_cross_entropy,
@@ -68,7 +68,7 @@ def dropout(x: Any, p: float = 0.5, training: bool = True, generator: np.random.
         return x
     generator = as_generator(generator)
     dtype = x.dtype if x.dtype.kind == "f" else np.dtype(np.float64)
-    kept = generator.random(x.shape, np.float32) >= p
+    kept = sampled(generator, "random", x.shape, np.float32) >= p
     return x * plain_tensor((kept * dtype.type(1 / (1 - p) if p < 1 else 0))[()])
 
 

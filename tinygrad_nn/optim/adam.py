@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from .optimizer import Optimizer, check_not_negative
+from ..ops.elementwise import maximum, sqrt
+from .optimizer import Optimizer, check_not_negative, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -86,34 +84,22 @@ class Adam(Optimizer):
 
     def updated(self, p: Tensor, value: Any, g: Any, group: dict[str, Any]) -> Any:
         """The new value, value − lr·m̂/(√v̂ + eps)."""
-        lr, decay = float(group["lr"]), float(group["weight_decay"])
+        lr, decay = number(group["lr"]), float(group["weight_decay"])
         beta1, beta2 = map(float, group["betas"])
         if decay and group["decoupled_weight_decay"]:
             value = value * (1 - lr * decay)
         elif decay:
             g = g + value * decay
         mean, square = self.remembered(p, "exp_avg"), self.remembered(p, "exp_avg_sq")
-        state = self.state[p]
-        count = state["step"] = state.get("step", 0) + 1
-
-        work = np.empty_like(mean)  # the only array made here; in the end it holds the new value
-        np.subtract(g, mean, out=work)
-        work *= 1 - beta1
-        mean += work
-        np.multiply(g, g, out=work)
-        work *= 1 - beta2
+        count = self.counted(p)
+        mean += (g - mean) * (1 - beta1)
         square *= beta2
-        square += work
+        square += g * g * (1 - beta2)
         if group["amsgrad"]:
-            largest = self.remembered(p, "max_exp_avg_sq")
-            square = np.maximum(largest, square, out=largest)
-        np.sqrt(square, out=work)
-        work /= math.sqrt(1 - beta2**count)
-        work += float(group["eps"])
-        np.divide(mean, work, out=work)
-        work *= lr / (1 - beta1**count)
-        np.subtract(value, work, out=work)
-        return work if work.ndim else work[()]
+            square = maximum(self.remembered(p, "max_exp_avg_sq"), square)
+            self.state[p]["max_exp_avg_sq"] = square
+        deviation = sqrt(square) / (1 - beta2**count) ** 0.5
+        return value - mean * (lr / (1 - beta1**count)) / (deviation + float(group["eps"]))
 
 
 class AdamW(Adam):

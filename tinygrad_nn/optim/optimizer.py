@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import mode
+from ..graph import mode, modes
 from ..tensor import Tensor, as_array
 from ..values import plain_tensor
 
@@ -31,6 +31,8 @@ class Optimizer:
         By parameter, what the optimizer remembers of it.
     """
 
+    #: Settings that change from step to step, which a compiled step reads anew at each call.
+    changing: frozenset[str] = frozenset({"lr"})
     #: Settings that a state_dict may lack, as older files do.
     _newer_settings: frozenset[str] = frozenset()
     #: What is remembered of each parameter that has made a step.
@@ -111,6 +113,9 @@ class Optimizer:
         if closure is not None:
             with mode("recording", True):
                 loss = closure()
+        if modes.trace is not None:
+            self._record_step(modes.trace)
+            return loss
         updated = self.updated
         for group in self.param_groups:
             for p in group["params"]:
@@ -119,14 +124,31 @@ class Optimizer:
                     p._assign(updated(p, p._value, grad._value, group))
         return loss
 
+    def _record_step(self, trace: Any) -> None:
+        """The step on stand-ins, while a program is recorded."""
+        state = self.state
+        try:
+            for number, group in enumerate(self.param_groups):
+                settings = trace.group(self, number)
+                for p in group["params"]:
+                    grad = p.grad
+                    if grad is not None:
+                        self.state = state
+                        self.state = defaultdict(dict, {p: trace.entries(self, p)})
+                        p._assign(self.updated(p, trace.value(p), grad._value, settings))
+        finally:
+            self.state = state
+
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients, or make them zero, before those of the next step are computed."""
         for group in self.param_groups:
             for p in group["params"]:
-                p._grad = None if set_to_none else plain_tensor(np.zeros(p.shape, p.dtype)[()])
+                p._set_gradient(None if set_to_none else plain_tensor(np.zeros(p.shape, p.dtype)[()]))
 
     def remembered(self, p: Tensor, name: str) -> Any:
         """The array of zeros or of earlier steps that is kept for `p` under `name`; it may be written to."""
+        if modes.trace is not None:
+            return modes.trace.remembered(self, p, name, np.zeros(p.shape, p.dtype))
         state = self.state[p]
         known = state.get(name)
         if known is None:
@@ -134,6 +156,13 @@ class Optimizer:
         elif known.dtype != p.dtype:  # the parameter was converted since
             known = state[name] = known.astype(p.dtype)
         return known
+
+    def counted(self, p: Tensor) -> Any:
+        """How many steps `p` has made, with this one."""
+        state = self.state[p]
+        known = state.get("step", 0) if modes.trace is None else modes.trace.remembered(self, p, "step", 0)
+        state["step"] = known + 1
+        return state["step"]
 
     # --- state -------------------------------------------------------------------------------------------------------
 
@@ -223,6 +252,11 @@ class Optimizer:
             for group in self.param_groups
         ]
         return "\n".join([f"{type(self).__name__}(", *groups, ")"])
+
+
+def number(setting: Any) -> Any:
+    """A setting as a Python number, which leaves the dtype of arrays alone; what stands for one stays as it is."""
+    return setting if modes.trace is not None else float(setting)
 
 
 def check_not_negative(group: Mapping[str, Any], *names: str) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .optimizer import Optimizer, check_not_negative
+from .optimizer import Optimizer, check_not_negative, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -77,7 +77,7 @@ class SGD(Optimizer):
             g = g + value * float(group["weight_decay"])
         if group["momentum"]:
             g = self._with_momentum(p, g, group)
-        change = np.multiply(g, float(group["lr"]))  # Python numbers leave the dtype alone
+        change = g * number(group["lr"])
         return np.subtract(value, change, out=change) if type(change) is np.ndarray else value - change
 
     def _with_momentum(self, p: Tensor, g: Any, group: dict[str, Any]) -> Any:

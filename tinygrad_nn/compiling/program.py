@@ -1,0 +1,273 @@
+"""The recorded form of a function: steps in the order in which they ran, each an operation on variables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from ..op import Op
+
+
+class Var:
+    """A value of a program.
+
+    Attributes
+    ----------
+    shape, dtype
+        What is known of it before a call.
+    kind : str
+        ``"input"``, ``"state"`` (read from outside at each call), ``"constant"``, ``"generator"`` or ``"result"`` of a
+        step.
+    value : object
+        The array or number of a constant.
+    weak : bool
+        A Python number, which leaves the dtype of arrays alone (NEP 50).
+    name : str
+        What the emitted code calls it, once names are given; before, a wish or nothing.
+    """
+
+    __slots__ = ("dtype", "kind", "name", "number", "shape", "value", "weak")
+
+    def __init__(
+        self,
+        number: int,
+        shape: tuple[int, ...],
+        dtype: Any,
+        kind: str = "result",
+        *,
+        value: Any = None,
+        weak: bool = False,
+        name: str = "",
+    ) -> None:
+        self.number = number
+        self.shape = shape
+        self.dtype = dtype
+        self.kind = kind
+        self.value = value
+        self.weak = weak
+        self.name = name
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        size = 1
+        for length in self.shape:
+            size *= length
+        return size
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the elements take."""
+        return self.size * int(self.dtype.itemsize)
+
+    @property
+    def scalar(self) -> bool:
+        """Whether it has no axes: a NumPy scalar or a Python number, never an array to write to."""
+        return not self.shape
+
+    def __repr__(self) -> str:
+        return f"{self.name or '%' + str(self.number)}: {self.dtype}{list(self.shape)}"
+
+
+class Step:
+    """One application of an operation.
+
+    Attributes
+    ----------
+    op : Op
+    inputs : tuple of Var or number
+    params : dict
+        Settings.
+    outputs : tuple of Var
+        More than one where the op gives several results.
+    line : tuple or None
+        File and line of the user's code that it came from.
+    """
+
+    __slots__ = ("inputs", "line", "op", "outputs", "params")
+
+    def __init__(
+        self,
+        op: Op,
+        inputs: tuple[Any, ...],
+        params: dict[str, Any],
+        outputs: tuple[Var, ...],
+        line: tuple[str, int] | None = None,
+    ) -> None:
+        self.op = op
+        self.inputs = inputs
+        self.params = params
+        self.outputs = outputs
+        self.line = line
+
+    @property
+    def out(self) -> Var:
+        """The only result."""
+        return self.outputs[0]
+
+    @property
+    def reads(self) -> Iterator[Var]:
+        """The variables among the inputs."""
+        return (x for x in self.inputs if type(x) is Var)
+
+    @property
+    def pure(self) -> bool:
+        """Whether it gives the same for the same inputs and changes nothing else."""
+        return self.op.name != "draw"
+
+    def __repr__(self) -> str:
+        settings = "".join(f", {k}={v!r}" for k, v in self.params.items())
+        return f"{', '.join(map(repr, self.outputs))} = {self.op.name}({', '.join(map(repr, self.inputs))}{settings})"
+
+
+class Program:
+    """A recorded function.
+
+    Attributes
+    ----------
+    name : str
+    inputs : list of Var
+        What each call is given, in order.
+    state : list of Var
+        What is read from outside at the start of each call.
+    steps : list of Step
+    results : list of Var
+        What the call gives back, or leaves behind in `state`.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.inputs: list[Var] = []
+        self.state: list[Var] = []
+        self.steps: list[Step] = []
+        self.results: list[Var] = []
+        #: Results that a call leaves in the place of a state variable: result by state.
+        self.writes: dict[Var, Var] = {}
+        self._count = 0
+
+    def var(self, shape: tuple[int, ...], dtype: Any, kind: str = "result", **more: Any) -> Var:
+        """A new variable."""
+        self._count += 1
+        return Var(self._count, shape, dtype, kind, **more)
+
+    def constant(self, value: Any) -> Var:
+        """A new variable that is the same in every call."""
+        return self.var(np.shape(value), np.asarray(value).dtype, "constant", value=value)
+
+    @property
+    def needed(self) -> list[Var]:
+        """What must be there in the end: results, and new values of the state."""
+        return [*self.results, *self.writes.values()]
+
+    def users(self) -> dict[Var, list[Step]]:
+        """By variable, the steps that read it."""
+        found: dict[Var, list[Step]] = {}
+        for step in self.steps:
+            for x in dict.fromkeys(step.reads):
+                found.setdefault(x, []).append(step)
+        return found
+
+    def producers(self) -> dict[Var, Step]:
+        """By variable, the step that makes it."""
+        return {out: step for step in self.steps for out in step.outputs}
+
+    def __repr__(self) -> str:
+        body = [f"program {self.name}({', '.join(map(repr, [*self.inputs, *self.state]))})"]
+        body += [f"  {step!r}" for step in self.steps]
+        body.append(f"  return {', '.join(map(repr, self.results))}")
+        body += [f"  {old!r} ← {new!r}" for old, new in self.writes.items()]
+        return "\n".join(body)
+
+
+class MalformedProgram(AssertionError):
+    """A program breaks a rule that all rewriting must keep: a fault of this library."""
+
+
+def check(program: Program, *, values: bool = False) -> None:
+    """Raise unless a program is well formed.
+
+    Each variable is made once and before it is read; inputs and state are not made by steps; numbers of inputs fit the
+    ops; settings are known to them; what is needed in the end exists; states are written in their own shape and dtype.
+
+    Raises
+    ------
+    MalformedProgram
+        Naming the step.
+    """
+    known: set[Var] = {*program.inputs, *program.state}
+    given = len(program.inputs) + len(program.state)
+    if len(known) != given:
+        raise MalformedProgram(f"{program.name}: an input stands twice in the list of inputs and state")
+    for position, step in enumerate(program.steps):
+        where = f"{program.name}, step {position}: {step!r}"
+        for x in step.inputs:
+            if type(x) is Var:
+                if x.kind != "constant" and x not in known:
+                    raise MalformedProgram(f"{where}: {x!r} is read before it is made")
+            elif not isinstance(x, bool | int | float | complex | np.generic):
+                raise MalformedProgram(f"{where}: an input is a {type(x).__name__}, neither variable nor number")
+        _check_step(step, where)
+        for out in step.outputs:
+            if out in known or out.kind != "result":
+                raise MalformedProgram(f"{where}: {out!r} is made a second time")
+            known.add(out)
+    for needed in program.needed:
+        if needed.kind != "constant" and needed not in known:
+            raise MalformedProgram(f"{program.name}: {needed!r} is to be returned, but nothing makes it")
+    for old, new in program.writes.items():
+        if old not in program.state:
+            raise MalformedProgram(f"{program.name}: {old!r} is written to, but it is no state")
+        if old.kind == "state" and not old.weak and (old.shape, old.dtype) != (new.shape, new.dtype):
+            raise MalformedProgram(f"{program.name}: {new!r} is to replace {old!r}")
+
+
+def _check_step(step: Step, where: str) -> None:
+    op = step.op
+    least = len(op.input_names) - op.variadic
+    if len(step.inputs) < least or (len(step.inputs) > least and not op.variadic):
+        raise MalformedProgram(f"{where}: {len(step.inputs)} inputs for the {least} of {op.name}")
+    unknown = step.params.keys() - set(op.setting_names)
+    if unknown:
+        raise MalformedProgram(f"{where}: {op.name} has no setting {sorted(unknown)}")
+    if not step.outputs:
+        raise MalformedProgram(f"{where}: a step without result")
+    if op.elementwise and len(step.outputs) == 1:
+        shapes = [x.shape for x in step.reads]
+        if shapes and np.broadcast_shapes(*shapes) != step.out.shape:
+            raise MalformedProgram(f"{where}: shapes {shapes} do not give {step.out.shape}")
+
+
+def run(program: Program, values: Iterable[Any]) -> list[Any]:
+    """The results of a program on other inputs, step by step with the ops' own kernels: slow, and plainly right.
+
+    Parameters
+    ----------
+    program : Program
+    values : iterable
+        Of the inputs, then of the state.
+
+    Returns
+    -------
+    list
+        `Program.needed`.
+    """
+    known: dict[Var, Any] = dict(zip([*program.inputs, *program.state], values, strict=True))
+
+    def value(x: Any) -> Any:
+        if type(x) is not Var:
+            return x
+        return x.value if x.kind == "constant" else known[x]
+
+    with np.errstate(all="ignore"):
+        for step in program.steps:
+            out = step.op.kernel(*map(value, step.inputs), **step.params)
+            made = out if type(out) is tuple and type(step.outputs) is tuple and len(step.outputs) > 1 else (out,)
+            known.update(zip(step.outputs, made, strict=True))
+    return [value(x) for x in program.needed]

@@ -1,0 +1,365 @@
+"""Recording one run of a function as a program, through the same dispatch that every operation goes through."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any
+from weakref import ref
+
+import numpy as np
+
+from ..errors import explain, user_line
+from ..graph import mode
+from ..op import Op
+from ..tensor import Tensor
+from ..traced import Traced, unknown
+from ..values import plain_tensor
+from .program import Program, Step, Var
+from .state import ArrayPlace, EntryPlace, GeneratorPlace, GradientPlace, Place, SettingPlace, TensorPlace
+
+_PACKAGE = __file__.rpartition("compiling")[0]
+_PYTHON = (bool, int, float)
+
+#: Operations whose results' shapes depend on the numbers.
+_SHAPED_BY_NUMBERS = frozenset(("nonzero",))
+
+
+def _draw_definition(generator, *, method, args):
+    """Random numbers, new ones at each call."""
+    return getattr(generator, method)(*args)
+
+
+#: Registered nowhere: what a random generator gives stands in programs only.
+draw = Op(_draw_definition, name="draw", differentiable=False)
+
+
+class Recorder:
+    """Records what is computed while it is the current mode's ``trace``.
+
+    What is read from outside becomes state of the program, what is bound anew becomes a write; in the end everything
+    outside is as it was before.
+    """
+
+    stand_in = Traced
+
+    def __init__(self, name: str) -> None:
+        self.program = Program(name)
+        self.places: dict[Var, Place] = {}
+        #: By id, captured Tensors with the value that they had, and what stands for it.
+        self._lifted: dict[int, tuple[Any, Any, Traced]] = {}
+        self._arrays: dict[int, tuple[Any, Var]] = {}
+        self._kept: dict[int, tuple[Tensor, Any, Any, Any]] = {}
+        self._gradients: dict[int, tuple[Any, Tensor | None, bool]] = {}
+        self._generators: dict[int, tuple[Any, Var, Any]] = {}
+        self._settings: dict[tuple[int, int, str], Traced] = {}
+        self._entries: dict[tuple[int, int], tuple[Any, Tensor, Any, dict[str, Any]]] = {}
+        self._entry_starts: dict[tuple[int, int, str], Var] = {}
+        self._entries_made: list[tuple[Any, Any, str]] = []
+        self._looked_at: list[tuple[Any, Any]] = []
+        #: What must be as it was for the program to be right: (kind, holder, …).
+        self.guards: list[tuple[Any, ...]] = []
+        #: What a call leaves outside: what stood there in the program, the place, and the new value.
+        self.writes: list[tuple[Var | None, Place, Var]] = []
+        #: Tensors whose gradient a call takes away.
+        self.cleared: list[Tensor] = []
+        self._bound: list[tuple[Any, Any]] = []
+
+    # --- what the dispatch asks for ----------------------------------------------------------------------------------
+
+    def compute(self, op: Op, inputs: Sequence[Any], values: Sequence[Any], settings: dict[str, Any]) -> Any:
+        """Compute an op on this call's numbers and record the step: the inputs' stand-ins, and the results'."""
+        lifted = [self._stand_in(x, value) for x, value in zip(inputs, values)]
+        if op.name in _SHAPED_BY_NUMBERS or (op.name == "index" and any(_is_mask(i) for i in lifted[1:])):
+            raise TypeError(
+                f"compile: the shape of what {op.name} gives here depends on the numbers, which differ from call to "
+                f"call\n  at {user_line()}\n  Choose values with tg.where(mask, x, 0), which keeps the shape."
+            )
+        concrete = tuple([x.value if type(x) is Traced else x for x in lifted])
+        weak = all(type(x) in _PYTHON for x in concrete)
+        try:
+            out = op.kernel(*map(_numpy_number, concrete), **settings) if weak else op.kernel(*concrete, **settings)
+        except Exception as error:
+            raise explain(op, concrete, settings, error)
+        recorded = tuple([self._operand(x) for x in lifted])
+        if type(out) is tuple:
+            outputs = tuple([self.program.var(x.shape, x.dtype) for x in out])
+            self._append(Step(op, recorded, settings, outputs))
+            return lifted, tuple([Traced(var, x) for var, x in zip(outputs, out)])
+        if weak:
+            out = out.item()
+        var = self.program.var(np.shape(out), np.asarray(out).dtype if weak else out.dtype, weak=weak)
+        self._append(Step(op, recorded, settings, (var,)))
+        return lifted, Traced(var, out)
+
+    def _append(self, step: Step) -> None:
+        frame: Any = sys._getframe(2)
+        while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+            frame = frame.f_back
+        if frame is not None:
+            step.line = (frame.f_code.co_filename, frame.f_lineno)
+        self.program.steps.append(step)
+
+    def _stand_in(self, x: Any, value: Any) -> Any:
+        if type(value) is Traced:
+            return value
+        return self.value(x) if isinstance(x, Tensor) else value
+
+    def _operand(self, x: Any) -> Any:
+        """What stands in a step for an input: a variable or a number."""
+        if type(x) is Traced:
+            return x.var
+        if isinstance(x, np.ndarray):
+            return self._array(x)
+        return x
+
+    def _array(self, array: Any) -> Var:
+        known = self._arrays.get(id(array))
+        if known is None:
+            var = self.program.var(array.shape, array.dtype, "constant", value=array)
+            known = self._arrays[id(array)] = (array, var)
+        return known[1]
+
+    def value(self, tensor: Tensor) -> Traced:
+        """What stands for the value of a Tensor."""
+        value = tensor._value
+        if type(value) is Traced:
+            return value
+        known = self._lifted.get(id(tensor))
+        if known is not None and known[0]() is tensor and known[1] is value:
+            return known[2]
+        var = self.program.var(np.shape(value), value.dtype, "state")
+        made = Traced(var, value)
+        self._lifted[id(tensor)] = (ref(tensor), value, made)
+        return made
+
+    def looked_at(self, tensor: Tensor) -> None:
+        """Python took the numbers of a Tensor: one from outside must have the same at every call."""
+        if type(tensor._value) is Traced:
+            raise TypeError(unknown(tensor._value))
+        if tensor._value is not None:
+            self._looked_at.append((ref(tensor), tensor._value))
+
+    # --- what is bound anew ------------------------------------------------------------------------------------------
+
+    def keep(self, tensor: Tensor) -> None:
+        """Remember what a Tensor is before it is bound to something else."""
+        if id(tensor) not in self._kept:
+            if type(tensor._value) is not Traced:
+                self.value(tensor)
+            self._kept[id(tensor)] = (tensor, tensor._value, tensor._node, getattr(tensor, "_constant", None))
+
+    def gradient_of(self, tensor: Tensor) -> Tensor | None:
+        """The gradient of a Tensor, read from outside the first time."""
+        known = self._gradients.get(id(tensor))
+        if known is not None and known[0]() is tensor:
+            return known[1]
+        gradient = getattr(tensor, "_grad", None)
+        if gradient is not None:
+            value = gradient._value
+            gradient = plain_tensor(Traced(self._outside(GradientPlace(tensor), value), value))
+        self.guards.append(("gradient", ref(tensor), gradient is None))
+        self._gradients[id(tensor)] = (ref(tensor), gradient, False)
+        return gradient
+
+    def set_gradient(self, tensor: Tensor, gradient: Tensor | None) -> None:
+        """Bind the gradient of a Tensor anew, in the program only."""
+        self._gradients[id(tensor)] = (ref(tensor), gradient, True)
+
+    # --- optimizers --------------------------------------------------------------------------------------------------
+
+    def group(self, optimizer: Any, number: int) -> dict[str, Any]:
+        """The settings of an optimizer's group: those that change from step to step stand for what they then are."""
+        settings = dict(optimizer.param_groups[number])
+        fixed = {k: v for k, v in settings.items() if k != "params" and k not in optimizer.changing}
+        self.guards.append(("settings", optimizer, number, fixed, len(settings["params"])))
+        for name in optimizer.changing & settings.keys():
+            key = (id(optimizer), number, name)
+            if key not in self._settings:
+                value = float(settings[name])
+                var = self._outside(SettingPlace(optimizer, number, name), value, name)
+                self._settings[key] = Traced(var, value)
+            settings[name] = self._settings[key]
+        return settings
+
+    def entries(self, optimizer: Any, parameter: Tensor) -> dict[str, Any]:
+        """What an optimizer remembers of a parameter, as it stands in the program so far."""
+        key = (id(optimizer), id(parameter))
+        if key not in self._entries:
+            state = optimizer.state
+            entries: dict[str, Any] = {}
+            self._entries[key] = (optimizer, parameter, state, entries)
+            for name in state.get(parameter, ()):
+                self._lift_entry(key, name)
+            self.guards.append(("entries", optimizer, parameter))
+        return self._entries[key][3]
+
+    def _lift_entry(self, key: tuple[int, int], name: str) -> None:
+        optimizer, parameter, state, entries = self._entries[key]
+        entries[name] = value = state[parameter][name]
+        if isinstance(value, np.ndarray | np.generic | int | float) and not isinstance(value, bool):
+            entries[name] = Traced(self._outside(EntryPlace(optimizer, parameter, name), value, name), value)
+            entries[name].shared = True
+            self._entry_starts[*key, name] = entries[name].var
+
+    def remembered(self, optimizer: Any, parameter: Tensor, name: str, start: Any) -> Any:
+        """One of the `entries`; where there is none yet, `start` is put there for all later calls too."""
+        key = (id(optimizer), id(parameter))
+        _, _, state, entries = self._entries[key]
+        if name not in entries:
+            state[parameter][name] = start
+            self._entries_made.append((state, parameter, name))
+            self._lift_entry(key, name)
+        return entries[name]
+
+    def _outside(self, place: Place, value: Any, name: str = "") -> Var:
+        """A new variable of the state, read from a place."""
+        weak = type(value) in _PYTHON
+        dtype = np.asarray(value).dtype if weak else value.dtype
+        var = self.program.var(np.shape(value), dtype, "state", weak=weak, name=name)
+        self.places[var] = place
+        self.program.state.append(var)
+        return var
+
+    # --- random numbers ----------------------------------------------------------------------------------------------
+
+    def draw(self, generator: Any, method: str, args: tuple[Any, ...]) -> Traced:
+        """What stands for random numbers, which the program draws anew at each call."""
+        if any(type(x) is Traced for x in args):
+            raise TypeError(
+                f"compile: {method} is drawn with parameters whose numbers differ from call to call\n  at {user_line()}"
+                "\n  Draw standard samples (random, standard_normal) and compute with them."
+            )
+        known = self._generators.get(id(generator))
+        if known is None:
+            var = self.program.var((), np.dtype(object), "generator", name="rng")
+            known = self._generators[id(generator)] = (generator, var, deepcopy(generator.bit_generator.state))
+            self.places[var] = GeneratorPlace(generator)
+            self.program.state.append(var)
+        value = getattr(generator, method)(*args)
+        value = np.asarray(value)[()]
+        out = self.program.var(value.shape, value.dtype)
+        self._append(Step(draw, (known[1],), {"method": method, "args": args}, (out,)))
+        return Traced(out, value)
+
+    # --- names -------------------------------------------------------------------------------------------------------
+
+    def name_gradient(self, node: Any, gradient: Any) -> None:
+        """Name a gradient after what it belongs to: ``d`` and its name."""
+        recorded = (node.extra or {}).get("recorded")
+        value = gradient._value if isinstance(gradient, Tensor) else gradient
+        if type(value) is not Traced or value.var.kind != "result" or value.var.name:
+            return
+        if recorded is None and node.op is None:
+            holder = node.tensor()
+            recorded = None if holder is None else self.value(holder)
+        if type(recorded) is Traced:
+            value.var.name = "d:" + str(recorded.var.number)
+
+    # --- the end -----------------------------------------------------------------------------------------------------
+
+    def restore(self) -> None:
+        """Bring everything outside back to what it was before the recording."""
+        for generator, _, state in self._generators.values():
+            generator.bit_generator.state = state
+        self._bound = [(ref(tensor), tensor._value) for tensor, *_ in self._kept.values()]
+        for tensor, value, node, constant in self._kept.values():
+            tensor._value = value
+            tensor._node = node
+            if constant is not None:
+                tensor._constant = constant
+            elif hasattr(tensor, "_constant"):
+                del tensor._constant
+        self._kept.clear()
+
+    def forget(self) -> None:
+        """After a recording that failed: take back what was prepared for later calls."""
+        for state, parameter, name in self._entries_made:
+            state[parameter].pop(name, None)
+            if not state[parameter]:
+                del state[parameter]
+
+    def finish(self) -> None:
+        """List what the program reads and writes outside, once nothing of the run itself is alive any more."""
+        for holder, value, traced in self._lifted.values():
+            tensor = holder()
+            if tensor is None or type(value) is Traced:
+                traced.var.kind = "constant"
+                traced.var.value = value
+            else:
+                self.places[traced.var] = TensorPlace(tensor)
+                self.program.state.append(traced.var)
+        for holder, value in self._looked_at:
+            tensor = holder()
+            if tensor is not None:
+                self.guards.append(("number", tensor, np.copy(value)))
+        self._write_tensors()
+        self._write_gradients()
+        for key, (optimizer, parameter, state, entries) in self._entries.items():
+            for name, value in entries.items():
+                start = self._entry_starts.get((*key, name))
+                if type(value) is Traced and value.var is not start:
+                    self._write(start, EntryPlace(optimizer, parameter, name), value.var)
+                elif type(value) is not Traced and value is not state.get(parameter, {}).get(name):
+                    raise TypeError(
+                        f"compile: {type(optimizer).__name__} sets {name!r} to {value!r} in a step; what a compiled "
+                        "step remembers must be computed from Tensors and from what it remembers"
+                    )
+        for array, var in self._arrays.values():
+            if sys.getrefcount(array) > _UNSHARED:
+                var.kind = "state"
+                self.places[var] = ArrayPlace(array)
+                self.program.state.append(var)
+        self.guards = [guard for guard in map(_of_living, self.guards) if guard is not None]
+
+    def _write(self, old: Var | None, place: Place, new: Var) -> None:
+        """A write to a place that was read as `old`, or not read at all."""
+        self.writes.append((old, place, new))
+        if old is not None:
+            self.program.writes[old] = new
+        else:
+            self.program.results.append(new)
+
+    def _write_tensors(self) -> None:
+        for holder, value in self._bound:
+            tensor = holder()
+            if tensor is None:
+                continue
+            old = self._lifted[id(tensor)][2].var
+            new = value.var if type(value) is Traced else self.program.constant(value)
+            if new is not old:
+                self._write(old, TensorPlace(tensor), new)
+
+    def _write_gradients(self) -> None:
+        for holder, gradient, bound in self._gradients.values():
+            tensor = holder()
+            if tensor is None or not bound:
+                continue
+            if gradient is None:
+                self.cleared.append(tensor)
+                continue
+            value = gradient._value
+            new = value.var if type(value) is Traced else self.program.constant(value)
+            self._write(None, GradientPlace(tensor), new)
+
+
+def _of_living(guard: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """A guard whose holder is still there, held by itself instead of weakly."""
+    if guard[0] != "gradient":
+        return guard
+    tensor = guard[1]()
+    return None if tensor is None else ("gradient", tensor, guard[2])
+
+
+def _is_mask(x: Any) -> bool:
+    dtype = getattr(x, "dtype", None)
+    return dtype is not None and dtype.kind == "b" and bool(x.shape)
+
+
+def _numpy_number(x: Any) -> Any:
+    return np.asarray(x)[()]
+
+
+#: References to an array that the loop over `_arrays` and the program's variable hold.
+_UNSHARED = 5

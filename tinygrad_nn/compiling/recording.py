@@ -1,0 +1,202 @@
+"""From a call of a function to its program: stand-ins for the arguments, one run, and what came out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..autodiff.tree import flatten, unflatten
+from ..graph import FREED, Node, mode
+from ..tensor import Tensor
+from ..traced import Traced
+from ..values import plain_tensor
+from .program import Program, Var, check
+from .recorder import Recorder
+from .state import Place
+
+#: Types whose values are compared; anything else that is fixed is the same only if it is the same object.
+_COMPARED = (bool, int, str, bytes, type(None), complex, np.dtype, slice, type(Ellipsis))
+
+
+@dataclass(frozen=True)
+class Argument:
+    """What is fixed of one argument: its kind, and shape and dtype or the object itself.
+
+    The kinds are ``"tensor"`` and ``"array"``, whose numbers differ from call to call, ``"number"``, a Python float,
+    and ``"fixed"``: everything else, leaves that require gradients among it, which are the function's own to update.
+    """
+
+    kind: str
+    shape: tuple[int, ...] = ()
+    dtype: Any = None
+    value: Any = None
+
+    def __hash__(self) -> int:
+        return hash((self.kind, self.shape))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Argument) or (self.kind, self.shape, self.dtype) != (
+            other.kind,
+            other.shape,
+            other.dtype,
+        ):
+            return False
+        if self.kind != "fixed" or self.value is other.value:
+            return True
+        return type(self.value) is type(other.value) and isinstance(self.value, _COMPARED) and self.value == other.value
+
+
+def describe(x: Any, fixed: bool = False) -> Argument:
+    """What is fixed of an argument."""
+    if not fixed:
+        if isinstance(x, Tensor):
+            if x._node is not None and x._node.op is None:
+                return Argument("fixed", value=x)
+            return Argument("tensor", x.shape, x.dtype)
+        if isinstance(x, np.ndarray | np.generic):
+            if x.dtype.kind in "biufc":
+                return Argument("array", x.shape, x.dtype)
+        elif type(x) is float:
+            return Argument("number", (), np.dtype(np.float64))
+    return Argument("fixed", value=float.hex(x) if type(x) is float else x)
+
+
+@dataclass
+class Recording:
+    """A program, and how a call of the function becomes a call of it.
+
+    Attributes
+    ----------
+    program : Program
+    arguments : list of Argument
+        Of the leaves of ``(args, kwargs)``; those that are not fixed are the program's inputs, in order.
+    structure : object
+        How the leaves are nested.
+    places : list of Place
+        Where each variable of ``program.state`` is read.
+    writes : list of (Var or None, Place, Var)
+    cleared : list of Tensor
+    guards : list of tuple
+    leaves : list of (str, object)
+        Of what the function returns: ``("tensor", var)``, ``("array", var)``, ``("number", var)`` or
+        ``("fixed", object)``.
+    returned : object
+        How they are nested.
+    lines : dict
+    live : list of Node
+        Leaves that a returned Tensor is still connected to.
+    """
+
+    program: Program
+    arguments: list[Argument]
+    structure: Any
+    places: list[Place]
+    writes: list[tuple[Var | None, Place, Var]]
+    cleared: list[Tensor]
+    guards: list[tuple[Any, ...]]
+    leaves: list[tuple[str, Any]]
+    returned: Any
+    live: bool = False
+    argument_names: list[str] = field(default_factory=list)
+
+
+def record(
+    function: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: dict[str, Any],
+    fixed: Collection[int],
+    names: Sequence[str],
+    name: str,
+) -> Recording:
+    """Run a function once, on stand-ins, and give what it did as a program.
+
+    Parameters
+    ----------
+    function : callable
+    args, kwargs
+        Of the call.
+    fixed : collection of int
+        Numbers of the leaves of ``(args, kwargs)`` that are not to vary though they are numbers or arrays.
+    names : sequence of str
+        How to call the leaves.
+    name : str
+        Of the program.
+    """
+    leaves, structure = flatten((tuple(args), kwargs))
+    arguments = [describe(x, i in fixed) for i, x in enumerate(leaves)]
+    recorder = Recorder(name)
+    program = recorder.program
+    stand_ins: list[Any] = []
+    tensors: dict[int, tuple[Tensor, Traced]] = {}
+    for i, (x, argument) in enumerate(zip(leaves, arguments, strict=True)):
+        if argument.kind == "fixed":
+            stand_ins.append(x)
+            continue
+        weak = argument.kind == "number"
+        var = program.var(argument.shape, argument.dtype, "input", weak=weak, name=names[i])
+        program.inputs.append(var)
+        traced = Traced(var, x._value if isinstance(x, Tensor) else x)
+        stand_in: Any = traced
+        if argument.kind == "tensor":
+            stand_in = plain_tensor(traced)
+            tensors[i] = (stand_in, traced)
+        stand_ins.append(stand_in)
+    try:
+        with mode("trace", recorder):
+            out = _run(function, unflatten(structure, stand_ins))
+            results, returned = flatten(out)
+            found = [_result(x, recorder) for x in results]
+            live = any(_is_live(x) for x in results)
+        del out, results
+    except BaseException:
+        recorder.restore()
+        recorder.forget()
+        raise
+    recorder.restore()
+    for i, (stand_in, traced) in tensors.items():
+        if stand_in._value is not traced:
+            recorder.forget()
+            raise TypeError(
+                f"compile: {name} binds its argument {names[i]!r} to a new value in place (`{names[i]} += ...` or "
+                f"`{names[i]}[...] = ...`), which its caller would see; bind the result to another name"
+            )
+    del stand_ins, tensors
+    recorder.finish()
+    program.results[:0] = [var for kind, var in found if kind != "fixed"]
+    check(program)
+    return Recording(
+        program,
+        arguments,
+        structure,
+        [recorder.places[var] for var in program.state],
+        recorder.writes,
+        recorder.cleared,
+        recorder.guards,
+        found,
+        returned,
+        live,
+        list(names),
+    )
+
+
+def _run(function: Callable[..., Any], arguments: Any) -> Any:
+    args, kwargs = arguments
+    return function(*args, **kwargs)
+
+
+def _result(x: Any, recorder: Recorder) -> tuple[str, Any]:
+    if isinstance(x, Tensor):
+        return "tensor", recorder.value(x).var
+    if type(x) is Traced:
+        return "number" if x.var.weak else "array", x.var
+    if isinstance(x, np.ndarray):
+        return "array", recorder._array(x)
+    return "fixed", x
+
+
+def _is_live(x: Any) -> bool:
+    node: Node | None = x._node if isinstance(x, Tensor) else None
+    return node is not None and node.a is not FREED
