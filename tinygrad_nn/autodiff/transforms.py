@@ -74,6 +74,8 @@ def _stand_in(x: Any, caller: str) -> Tensor:
     if type(x) is int:
         x = float(x)
     value = current(x) if isinstance(x, Tensor) else as_array(x, copy=True)
+    if type(value) is Traced and value.var.weak:
+        value = value.astype(np.float64)
     if value.dtype.kind != "f":
         raise TypeError(
             f"{caller}: cannot differentiate with respect to an input of dtype {value.dtype}; "

@@ -58,6 +58,7 @@ class Recorder:
         self._entry_starts: dict[tuple[int, int, str], Var] = {}
         self._entries_made: list[tuple[Any, Any, str]] = []
         self._looked_at: list[tuple[Any, Any]] = []
+        self._modules: dict[int, tuple[Any, bool]] = {}
         #: What must be as it was for the program to be right: (kind, holder, …).
         self.guards: list[tuple[Any, ...]] = []
         #: What a call leaves outside: what stood there in the program, the place, and the new value.
@@ -77,7 +78,7 @@ class Recorder:
                 f"call\n  at {user_line()}\n  Choose values with tg.where(mask, x, 0), which keeps the shape."
             )
         concrete = tuple([x.value if type(x) is Traced else x for x in lifted])
-        weak = all(type(x) in _PYTHON for x in concrete)
+        weak = op.name != "astype" and all(type(x) in _PYTHON for x in concrete)
         try:
             out = op.kernel(*map(_numpy_number, concrete), **settings) if weak else op.kernel(*concrete, **settings)
         except Exception as error:
@@ -141,6 +142,10 @@ class Recorder:
         if tensor._value is not None:
             self._looked_at.append((ref(tensor), tensor._value))
 
+    def saw(self, module: Any) -> None:
+        """A module was called: whether it is training decides what it does."""
+        self._modules[id(module)] = (module, module.training)
+
     # --- what is bound anew ------------------------------------------------------------------------------------------
 
     def keep(self, tensor: Tensor) -> None:
@@ -183,16 +188,15 @@ class Recorder:
             settings[name] = self._settings[key]
         return settings
 
-    def entries(self, optimizer: Any, parameter: Tensor) -> dict[str, Any]:
+    def entries(self, optimizer: Any, state: Any, parameter: Tensor) -> dict[str, Any]:
         """What an optimizer remembers of a parameter, as it stands in the program so far."""
         key = (id(optimizer), id(parameter))
         if key not in self._entries:
-            state = optimizer.state
             entries: dict[str, Any] = {}
             self._entries[key] = (optimizer, parameter, state, entries)
             for name in state.get(parameter, ()):
                 self._lift_entry(key, name)
-            self.guards.append(("entries", optimizer, parameter))
+            self.guards.append(("entries", optimizer, parameter, ()))
         return self._entries[key][3]
 
     def _lift_entry(self, key: tuple[int, int], name: str) -> None:
@@ -259,6 +263,11 @@ class Recorder:
 
     # --- the end -----------------------------------------------------------------------------------------------------
 
+    def touched(self, tensor: Tensor) -> bool:
+        """Whether the value or the gradient of a Tensor was bound anew."""
+        known = self._gradients.get(id(tensor))
+        return id(tensor) in self._kept or (known is not None and known[0]() is tensor and known[2])
+
     def restore(self) -> None:
         """Bring everything outside back to what it was before the recording."""
         for generator, _, state in self._generators.values():
@@ -294,6 +303,8 @@ class Recorder:
             tensor = holder()
             if tensor is not None:
                 self.guards.append(("number", tensor, np.copy(value)))
+        for module, training in self._modules.values():
+            self.guards.append(("training", module, training))
         self._write_tensors()
         self._write_gradients()
         for key, (optimizer, parameter, state, entries) in self._entries.items():
@@ -346,6 +357,8 @@ class Recorder:
 
 def _of_living(guard: tuple[Any, ...]) -> tuple[Any, ...] | None:
     """A guard whose holder is still there, held by itself instead of weakly."""
+    if guard[0] == "entries":
+        return (*guard[:3], tuple(guard[1].state.get(guard[2], ())))
     if guard[0] != "gradient":
         return guard
     tensor = guard[1]()

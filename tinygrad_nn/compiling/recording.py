@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.tree import flatten, unflatten
-from ..graph import FREED, Node, mode
+from ..graph import FREED, Node, mode, modes
 from ..tensor import Tensor
 from ..traced import Traced
-from ..values import plain_tensor
+from ..values import leaf, plain_tensor
 from .program import Program, Var, check
 from .recorder import Recorder
 from .state import Place
@@ -44,7 +44,7 @@ class Argument:
             other.dtype,
         ):
             return False
-        if self.kind != "fixed" or self.value is other.value:
+        if self.value is other.value or self.kind in ("array", "number"):
             return True
         return type(self.value) is type(other.value) and isinstance(self.value, _COMPARED) and self.value == other.value
 
@@ -53,9 +53,7 @@ def describe(x: Any, fixed: bool = False) -> Argument:
     """What is fixed of an argument."""
     if not fixed:
         if isinstance(x, Tensor):
-            if x._node is not None and x._node.op is None:
-                return Argument("fixed", value=x)
-            return Argument("tensor", x.shape, x.dtype)
+            return Argument("tensor", x.shape, x.dtype, x._node is not None and modes.recording)
         if isinstance(x, np.ndarray | np.generic):
             if x.dtype.kind in "biufc":
                 return Argument("array", x.shape, x.dtype)
@@ -130,6 +128,8 @@ def record(
     recorder = Recorder(name)
     program = recorder.program
     stand_ins: list[Any] = []
+    stand_in: Any = None
+    traced: Any = None
     tensors: dict[int, tuple[Tensor, Traced]] = {}
     for i, (x, argument) in enumerate(zip(leaves, arguments, strict=True)):
         if argument.kind == "fixed":
@@ -139,9 +139,11 @@ def record(
         var = program.var(argument.shape, argument.dtype, "input", weak=weak, name=names[i])
         program.inputs.append(var)
         traced = Traced(var, x._value if isinstance(x, Tensor) else x)
-        stand_in: Any = traced
+        stand_in = traced
         if argument.kind == "tensor":
             stand_in = plain_tensor(traced)
+            if argument.value:
+                stand_in._node = leaf(stand_in)
             tensors[i] = (stand_in, traced)
         stand_ins.append(stand_in)
     try:
@@ -150,20 +152,17 @@ def record(
             results, returned = flatten(out)
             found = [_result(x, recorder) for x in results]
             live = any(_is_live(x) for x in results)
+        held = [i for i, (stand_in, _) in tensors.items() if recorder.touched(stand_in)]
         del out, results
     except BaseException:
         recorder.restore()
         recorder.forget()
         raise
     recorder.restore()
-    for i, (stand_in, traced) in tensors.items():
-        if stand_in._value is not traced:
-            recorder.forget()
-            raise TypeError(
-                f"compile: {name} binds its argument {names[i]!r} to a new value in place (`{names[i]} += ...` or "
-                f"`{names[i]}[...] = ...`), which its caller would see; bind the result to another name"
-            )
-    del stand_ins, tensors
+    del stand_ins, stand_in, traced, tensors
+    if held:  # what is bound anew belongs to the caller: it is recorded as state, like a parameter
+        recorder.forget()
+        return record(function, args, kwargs, {*fixed, *held}, names, name)
     recorder.finish()
     program.results[:0] = [var for kind, var in found if kind != "fixed"]
     check(program)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from ..graph import Node, next_order
+from ..graph import Node, modes, next_order, switch
 from ..tensor import ArrayLike, HookHandle, Tensor, as_array
 from ..values import plain_tensor
 
@@ -104,6 +104,8 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} does not define forward()")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if switch.active and modes.trace is not None:
+            modes.trace.saw(self)
         start = next_order()
         try:
             if self._forward_hooks is None and self._forward_pre_hooks is None:

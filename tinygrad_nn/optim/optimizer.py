@@ -133,8 +133,7 @@ class Optimizer:
                 for p in group["params"]:
                     grad = p.grad
                     if grad is not None:
-                        self.state = state
-                        self.state = defaultdict(dict, {p: trace.entries(self, p)})
+                        self.state = _Recorded(self, state, trace)
                         p._assign(self.updated(p, trace.value(p), grad._value, settings))
         finally:
             self.state = state
@@ -148,6 +147,7 @@ class Optimizer:
     def remembered(self, p: Tensor, name: str) -> Any:
         """The array of zeros or of earlier steps that is kept for `p` under `name`; it may be written to."""
         if modes.trace is not None:
+            self.state[p]
             return modes.trace.remembered(self, p, name, np.zeros(p.shape, p.dtype))
         state = self.state[p]
         known = state.get(name)
@@ -252,6 +252,19 @@ class Optimizer:
             for group in self.param_groups
         ]
         return "\n".join([f"{type(self).__name__}(", *groups, ")"])
+
+
+class _Recorded(defaultdict[Tensor, dict[str, Any]]):
+    """What an optimizer remembers, while a program is recorded: entries stand for what they are at each call."""
+
+    def __init__(self, optimizer: Optimizer, state: Any, trace: Any) -> None:
+        super().__init__(dict)
+        self._source = optimizer, state, trace
+
+    def __missing__(self, p: Tensor) -> dict[str, Any]:
+        optimizer, state, trace = self._source
+        self[p] = found = trace.entries(optimizer, state, p)
+        return found  # type: ignore[no-any-return]
 
 
 def number(setting: Any) -> Any:

@@ -1,0 +1,195 @@
+"""Compiled: a function that records itself, and is run as emitted code from then on."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Collection, Sequence
+from functools import update_wrapper
+from inspect import Parameter as Argument_
+from inspect import signature
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..autodiff.tree import flatten
+from ..graph import modes, switch
+from .emit import Emitter, Source
+from .glue import MISS, build_call
+from .naming import name_variables
+from .plan import Plan, plan
+from .recording import Recording, describe, record
+from .simplify import Simplified, simplify
+
+#: Recordings of one function for different shapes, dtypes and fixed arguments; the oldest give way.
+MOST_RECORDINGS = 8
+
+
+class Memory(NamedTuple):
+    """Bytes that a compiled function needs, beyond its arguments and the state.
+
+    Attributes
+    ----------
+    peak : int
+        Buffers and results together.
+    buffers : int
+        Memory that each call uses again.
+    results : int
+        Arrays that a call gives away.
+    """
+
+    peak: int
+    buffers: int
+    results: int
+
+
+class Entry:
+    """One recording with the code that was made of it."""
+
+    def __init__(self, recording: Recording, simplified: Simplified, planned: Plan, source: Source) -> None:
+        self.recording = recording
+        self.simplified = simplified
+        self.plan = planned
+        self.source = source
+        space: dict[str, Any] = {"__name__": "compiled", **source.constants}
+        exec(compile(source.text, f"<compiled {source.function}>", "exec"), space)
+        space.update(source.kernels)
+        self.space = space
+        self.core: Callable[..., Any] = space[source.function]
+        self.call = build_call(recording, self.core)
+
+
+class Compiled:
+    """What `compile` makes of a function: called like it."""
+
+    def __init__(self, function: Callable[..., Any], static: Collection[str | int] = ()) -> None:
+        self.function = function
+        self.static = frozenset([static] if isinstance(static, str | int) else static)
+        self._entries: list[Entry] = []
+        self._recorded = 0
+        self._call: Callable[[Any, Any], Any] = lambda args, kwargs: MISS
+        update_wrapper(self, function if hasattr(function, "__name__") else type(function), updated=())
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if switch.active and (modes.trace is not None or modes.anomaly or modes.keeping):
+            return self.function(*args, **kwargs)
+        out = self._call(args, kwargs)
+        return self._other(args, kwargs) if out is MISS else out
+
+    def _other(self, args: Any, kwargs: Any) -> Any:
+        """A call that the last recording is not for."""
+        for entry in self._entries[-2::-1]:
+            out = entry.call(args, kwargs)
+            if out is not MISS:
+                self._entries.remove(entry)
+                self._entries.append(entry)
+                self._call = entry.call
+                return out
+        entry = self._record(args, kwargs)
+        self._entries.append(entry)
+        self._call = entry.call
+        out = entry.call(args, kwargs)
+        if out is MISS:
+            raise RuntimeError(f"compile: what {self.__name__} has recorded does not fit the call that it recorded")
+        return out
+
+    def _record(self, args: Any, kwargs: Any) -> Entry:
+        self._recorded += 1
+        if len(self._entries) >= MOST_RECORDINGS:
+            del self._entries[0]
+            if self._recorded == MOST_RECORDINGS + 1:
+                warnings.warn(
+                    f"{self.__name__} has been recorded {self._recorded} times, for as many combinations of shapes, "
+                    "dtypes, fixed arguments and settings; each recording takes some milliseconds. Give batches of one "
+                    "shape (drop or pad the last one), and numbers that differ from call to call as floats or Tensors.",
+                    stacklevel=4,
+                )
+        names = self._leaf_names(args, kwargs)
+        fixed = {i for i, (name, root) in enumerate(names) if root in self.static or name in self.static}
+        name = self.__name__ if self.__name__.isidentifier() else "compiled"
+        recording = record(self.function, args, kwargs, fixed, [n for n, _ in names], name)
+        return make_entry(recording, self.function)
+
+    def _leaf_names(self, args: Any, kwargs: Any) -> list[tuple[str, Any]]:
+        """For each leaf of the arguments a name, and the argument that it is part of."""
+        named: list[tuple[str, Any]] = []
+        parameters = _parameters(self.function)
+        for i, arg in enumerate(args):
+            root = parameters[i] if i < len(parameters) else f"x{i}"
+            count = len(flatten(arg)[0])
+            named += [(root if count == 1 else f"{root}_{k}", root) for k in range(count)]
+        for root, arg in kwargs.items():
+            count = len(flatten(arg)[0])
+            named += [(root if count == 1 else f"{root}_{k}", root) for k in range(count)]
+        return named
+
+    # --- what it made ------------------------------------------------------------------------------------------------
+
+    @property
+    def source(self) -> str:
+        """The Python source of the last recording, which needs NumPy alone."""
+        return self._last.source.text
+
+    @property
+    def memory(self) -> Memory:
+        """Bytes that a call of the last recording needs."""
+        planned = self._last.plan
+        results = sum(x.nbytes for x in planned.results)
+        return Memory(planned.nbytes + results, planned.nbytes, results)
+
+    @property
+    def _last(self) -> Entry:
+        if not self._entries:
+            raise RuntimeError(f"{self.__name__} has recorded nothing yet: call it once, with arguments as it will get")
+        return self._entries[-1]
+
+    def __repr__(self) -> str:
+        return f"<compiled {self.__name__}, {len(self._entries)} recordings>"
+
+
+def _parameters(function: Callable[..., Any]) -> Sequence[str]:
+    try:
+        found = signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return ()
+    return [p.name for p in found if p.kind in (Argument_.POSITIONAL_ONLY, Argument_.POSITIONAL_OR_KEYWORD)]
+
+
+def make_entry(recording: Recording, function: Callable[..., Any], *, reuse: bool = True) -> Entry:
+    """Rewrite, plan and emit a recording."""
+    name_variables(recording.program, recording.places, function)
+    simplified = simplify(recording.program)
+    _follow(recording, simplified)
+    planned = plan(simplified.program, simplified.witnesses, reuse=reuse)
+    emitter = Emitter(planned, simplified.witnesses, simplified.careful, recording.program.name)
+    source = emitter.emit(_heading(recording))
+    return Entry(recording, simplified, planned, source)
+
+
+def _follow(recording: Recording, simplified: Simplified) -> None:
+    """Let the recording speak of the simplified program: state that nothing reads any more is left out."""
+    old, program = recording.program, simplified.program
+    if simplified.careful is not None:
+        both = [x for x in old.state if x in program.state or x in simplified.careful.state]
+        program.state, simplified.careful.state = both, list(both)
+    places = dict(zip(old.state, recording.places, strict=True))
+    recording.places = [places[x] for x in program.state]
+    recording.program = program
+
+
+def _heading(recording: Recording) -> str:
+    program = recording.program
+    given = ", ".join(f"{x.name}: {x.dtype} {x.shape}" for x in program.inputs) or "nothing"
+    return f"{program.name}, as it was recorded for {given}."
+
+
+def describe_arguments(args: Any, kwargs: Any) -> list[Any]:
+    """What is fixed of each leaf of the arguments."""
+    return [describe(x) for x in flatten((args, kwargs))[0]]
+
+
+def write(text: str, path: str | Path) -> None:
+    Path(path).write_text(text, encoding="utf-8")
+
+
+_ = np

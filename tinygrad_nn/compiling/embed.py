@@ -1,0 +1,175 @@
+"""Kernels as text: the source of a function with all that it uses, for modules that import only NumPy."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+import textwrap
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+import numpy as np
+
+from ..op import Op
+
+
+class NotWritable(Exception):
+    """Something has no source text of its own: a function made elsewhere, an object that only this process has."""
+
+
+class Kernels:
+    """Collects the source of kernels, each once, in an order in which it can be run."""
+
+    def __init__(self) -> None:
+        self.parts: dict[str, str] = {}
+        self.modules: dict[str, str] = {}
+        self._names: dict[int, str] = {}
+        self._kept: list[Any] = []
+
+    def add(self, function: Any, wish: str) -> str:
+        """The name under which a kernel can be called, its source added to `parts`.
+
+        Raises
+        ------
+        NotWritable
+            Where it, or something that it uses, has no source.
+        """
+        known = self._names.get(id(function))
+        if known is not None:
+            return known
+        numpy_name = _in_numpy(function)
+        if numpy_name is not None:
+            return numpy_name
+        function = getattr(function, "__wrapped__", function)
+        if isinstance(function, Op):
+            return self.add(function.kernel, function.name)
+        if not isinstance(function, FunctionType) or function.__closure__ or function.__name__ == "<lambda>":
+            raise NotWritable(f"{getattr(function, '__qualname__', function)!r} has no source of its own")
+        name = "_" + function.__name__.lstrip("_")  # apart from NumPy's function of that name
+        while name in self.parts:
+            name += "_"
+        self._names[id(function)] = name
+        self._kept.append(function)
+        self.parts[name] = ""  # keeps the place: what it uses may use it too
+        text = _source(function)
+        replaced: dict[str, str] = {}
+        for used in sorted(_globals_of(function.__code__) & function.__globals__.keys()):
+            value = self._value(function.__globals__[used], used)
+            if value != used:
+                replaced[used] = value
+        for used, value in replaced.items():
+            text = re.sub(rf"(?<![\w.]){used}(?!\w)", value, text)
+        if name != function.__name__:
+            text = text.replace(f"def {function.__name__}(", f"def {name}(", 1)
+        del self.parts[name]
+        self.parts[name] = text
+        return name
+
+    def _value(self, value: Any, name: str) -> str:
+        """How a global of a kernel is written; functions are added."""
+        if isinstance(value, ModuleType):
+            self.modules[name] = value.__name__
+            return name
+        if isinstance(value, Op):
+            return self.add(value.kernel, value.name)
+        if callable(value) and _in_numpy(value) is not None:
+            return str(_in_numpy(value))
+        if getattr(value, "__self__", None) is not None and isinstance(value.__self__, Op):
+            return self.add(value.__self__.kernel, name)
+        if isinstance(value, FunctionType):
+            if value.__name__ == "apply" and value.__closure__:
+                op = next((c.cell_contents for c in value.__closure__ if isinstance(c.cell_contents, Op)), None)
+                if op is not None:
+                    return self.add(op.kernel, op.name)
+            return self.add(value, name)
+        text = constant_text(value)
+        if name not in self.parts:
+            self.parts[name] = f"{name} = {text}"
+        return name
+
+
+def constant_text(value: Any) -> str:
+    """A setting or a constant as Python source.
+
+    Raises
+    ------
+    NotWritable
+        For objects that have no literal.
+    """
+    if isinstance(value, bool | int | str | bytes | type(None) | type(Ellipsis)):
+        return repr(value)
+    if isinstance(value, float) and not isinstance(value, np.generic):
+        return repr(value) if math.isfinite(value) else f"float({str(value)!r})"
+    if isinstance(value, np.dtype):
+        return f"np.{value.name}" if value.isnative and value.name != "bool" else f"np.dtype({value.str!r})"
+    if isinstance(value, np.generic):
+        return f"np.{value.dtype.name if value.dtype.name != 'bool' else 'bool_'}({constant_text(value.item())})"
+    if isinstance(value, type):
+        if value.__module__ == "builtins":
+            return value.__name__
+        if issubclass(value, np.generic):
+            return f"np.{value.__name__}"
+    if isinstance(value, slice):
+        return f"slice({constant_text(value.start)}, {constant_text(value.stop)}, {constant_text(value.step)})"
+    if isinstance(value, np.ndarray) and value.size <= 64:
+        return f"np.array({value.tolist()!r}, {constant_text(value.dtype)})"
+    if isinstance(value, tuple):
+        return f"({', '.join(map(constant_text, value))}{',' if len(value) == 1 else ''})"
+    if isinstance(value, list):
+        return f"[{', '.join(map(constant_text, value))}]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{constant_text(k)}: {constant_text(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, frozenset):
+        return f"frozenset(({''.join(constant_text(x) + ', ' for x in sorted(value, key=repr))}))"
+    raise NotWritable(f"{type(value).__name__} objects have no literal")
+
+
+def _in_numpy(function: Any) -> str | None:
+    """The name of a function of NumPy's or Python's own."""
+    name = getattr(function, "__name__", "")
+    for holder, prefix in ((np, "np."), (np.linalg, "np.linalg.")):
+        if name and getattr(holder, name, None) is function:
+            return prefix + name
+    if getattr(function, "__module__", None) == "_operator":
+        return {"truediv": "np.divide", "sub": "np.subtract", "mul": "np.multiply", "pow": "np.power"}.get(
+            name, {"add": "np.add", "neg": "np.negative", "mod": "np.remainder", "abs": "np.absolute"}.get(name)
+        )
+    return None
+
+
+def _globals_of(code: CodeType) -> set[str]:
+    found = set(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            found |= _globals_of(constant)
+    return found
+
+
+def _source(function: FunctionType) -> str:
+    """The text of a function without decorators, annotations' imports and docstring."""
+    try:
+        lines = textwrap.dedent(inspect.getsource(function)).splitlines()
+    except (OSError, TypeError) as error:
+        raise NotWritable(f"the source of {function.__qualname__} is not at hand") from error
+    start = next((i for i, line in enumerate(lines) if line.startswith("def ")), None)
+    if start is None:
+        raise NotWritable(f"{function.__qualname__} is no plain function")
+    text = "\n".join(lines[start:])
+    return _without_annotations(text)
+
+
+def _without_annotations(text: str) -> str:
+    import ast
+
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            node.returns = None
+            for argument in (*node.args.args, *node.args.kwonlyargs, node.args.vararg, node.args.kwarg):
+                if argument is not None:
+                    argument.annotation = None
+            first = node.body[0]
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and len(node.body) > 1:
+                node.body = node.body[1:]
+    return ast.unparse(tree)

@@ -1,0 +1,399 @@
+"""Programs as NumPy source that a person can read: one line an operation, each into an array that is used again."""
+
+from __future__ import annotations
+
+import linecache
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+
+from .embed import Kernels, NotWritable, constant_text
+from .forms import UFUNCS
+from .naming import Namer
+from .plan import Plan
+from .program import Program, Step, Var
+
+_WORDS = {0: "zero", 1: "one", 2: "two", 0.5: "half", -1: "minus_one"}
+
+
+@dataclass
+class Source:
+    """Emitted code.
+
+    Attributes
+    ----------
+    text : str
+        A module: imports, kernels, memory and the function.
+    function : str
+        Name of the function; it takes the inputs, then the state, and returns the results, then new numbers of the
+        state. Arrays of the state are written to in place.
+    constants : dict
+        Arrays that the module needs and does not spell out, by name.
+    kernels : dict
+        Functions that stand in the text, by name, and the process's own.
+    missing : list of str
+        What could not be written as text.
+    """
+
+    text: str
+    function: str
+    constants: dict[str, Any]
+    kernels: dict[str, Any]
+    missing: list[str]
+
+
+class Emitter:
+    """Writes one module: the quick function, and the careful one where there is one."""
+
+    def __init__(self, plan: Plan, witnesses: list[Var], careful: Program | None, name: str) -> None:
+        self.plan = plan
+        self.witnesses = witnesses
+        self.careful = careful
+        self.function = name
+        self.names = Namer()
+        self.names.reserve([name, f"{name}_carefully", "unheld", "count"])
+        self.kernels = Kernels()
+        self.kernel_objects: dict[str, Any] = {}
+        self.missing: list[str] = []
+        self.used: set[str] = set()
+        self.constants: dict[str, Any] = {}
+        self._numbers: dict[tuple[str, str], str] = {}
+        self._number_lines: list[str] = []
+        self._inline: dict[Var, str] = {}
+        self._hoisted: list[str] = []
+        self._uses = _use_counts(plan)
+
+    # --- the whole ---------------------------------------------------------------------------------------------------
+
+    def emit(self, heading: str) -> Source:
+        """The module."""
+        program = self.plan.program
+        for x in (*program.inputs, *program.state):
+            self.names(x)
+        memory = self._memory()
+        body = self._body()
+        careful = self._careful_function() if self.careful is not None else []
+        arguments = ", ".join(self.names(x) for x in (*program.inputs, *program.state))
+        kernels = [text for text in self.kernels.parts.values() if text]
+        used = sorted(self.used)
+        lines = [f'"""{heading}"""', ""]
+        if self.witnesses:
+            lines += ["from math import isfinite"]
+        if self.plan.results:
+            lines += ["from sys import getrefcount"]
+        lines += ["", "import numpy as np"]
+        lines += [f"import {module} as {name}" for name, module in self.kernels.modules.items() if name != "np"]
+        if used:
+            lines += [f"from numpy import {', '.join(used)}"]
+        for text in kernels:
+            lines += ["", "", text] if text.startswith("def ") else ["", text]
+        if self._number_lines:
+            lines += ["", *self._number_lines]
+        for line in memory:
+            lines += self._hoisted if line is _HOISTED else [line]
+        if self.plan.results:
+            lines += ["", "", *_UNHELD.strip().splitlines()]
+        if careful:
+            lines += ["", "", *careful]
+        lines += ["", "", '@np.errstate(all="ignore")', f"def {self.function}({arguments}):", *body, ""]
+        text = "\n".join(lines)
+        return Source(text, self.function, self.constants, self.kernel_objects, self.missing)
+
+    def _memory(self) -> list[str]:
+        """The lines that make the buffers, the arrays of results and views of them."""
+        plan = self.plan
+        lines: list[str] = []
+        for buffer in plan.buffers:
+            shapes: dict[tuple[Any, ...], list[str]] = {}
+            for x in buffer.tenants:
+                shapes.setdefault((x.shape, x.dtype), []).append(self.names(x))
+            (shape, dtype), first = next(iter(shapes.items()))
+            if len(shapes) == 1 and np.dtype(dtype).itemsize * int(np.prod(shape)) == buffer.nbytes:
+                lines.append(f"{' = '.join(first)} = np.empty({shape}, {constant_text(np.dtype(dtype))})")
+                continue
+            slab = self.names.unique("memory")
+            lines.append(f"{slab} = np.empty({buffer.nbytes}, np.uint8)")
+            for (shape, dtype), names in shapes.items():
+                nbytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
+                part = slab if nbytes == buffer.nbytes else f"{slab}[:{nbytes}]"
+                lines.append(f"{' = '.join(names)} = {part}.view({constant_text(np.dtype(dtype))}).reshape({shape})")
+        for x in plan.results:
+            lines.append(f"{self.names(x)}_held = [np.empty({x.shape}, {constant_text(x.dtype)})]")
+        if not lines:
+            return []
+        size = sum(b.nbytes for b in plan.buffers)
+        return ["", f"# Memory that every call uses again: {_readable(size)}.", *lines, _HOISTED]
+
+    # --- the quick function ------------------------------------------------------------------------------------------
+
+    def _body(self) -> list[str]:
+        plan = self.plan
+        lines: list[str] = [f"    {self.names(x)} = unheld({self.names(x)}_held)" for x in plan.results]
+        said: Any = None
+        for step in plan.body:
+            written = self._step(step)
+            if written and step.line is not None and step.line != said:
+                said = step.line
+                lines += _source_comment(*step.line)
+            lines += written
+        if self.witnesses:
+            tests = [self._finite(x) for x in self.witnesses]
+            lines += [
+                f"    if not {'(' + ' and '.join(tests) + ')' if len(tests) > 1 else tests[0]}:",
+                f"        return {self.function}_carefully({self._careful_arguments()})",
+            ]
+        if plan.commits or plan.copies:
+            lines.append("    # The state, once nothing reads the old one.")
+        for step in plan.commits:
+            lines += self._step(step)
+        copies = [(old, self._operand(new)) for old, new in plan.copies]
+        if any(new in plan.program.state for _, new in plan.copies):
+            copies = [(old, f"{text}.copy()") for old, text in copies]
+            temporaries = [self.names.unique("new") for _ in copies]
+            lines += [f"    {name} = {text}" for name, (_, text) in zip(temporaries, copies)]
+            copies = [(old, name) for name, (old, _) in zip(temporaries, copies)]
+        for old, text in copies:
+            self.used.add("copyto")
+            lines.append(f"    copyto({self.names(old)}, {text})")
+        lines.append(self._return())
+        return lines
+
+    def _finite(self, x: Var) -> str:
+        name = self._operand(x)
+        if not x.shape:
+            return f"isfinite({name})"
+        self.used.add("vdot")
+        return f"isfinite(vdot({name}, {name}))"
+
+    def _arguments(self) -> str:
+        program = self.plan.program
+        return ", ".join(self.names(x) for x in (*program.inputs, *program.state))
+
+    def _draws(self) -> list[Var]:
+        """Random numbers: the careful function gets those that were drawn already."""
+        return [step.out for step in self.plan.body if step.op.name == "draw"]
+
+    def _careful_arguments(self) -> str:
+        return ", ".join([self._arguments(), *(self.names(x) for x in self._draws())])
+
+    def _return(self) -> str:
+        program = self.plan.program
+        given: list[str] = []
+        seen: set[Var] = set()
+        for x in program.results:
+            text = self._operand(x)
+            own = x in self.plan.results and x not in seen
+            given.append(text if own or not x.shape else f"{text}.copy()")
+            seen.add(x)
+        given += [self._operand(new) for old, new in program.writes.items() if not old.shape]
+        return f"    return {', '.join(given)}" if given else "    return ()"
+
+    def _step(self, step: Step) -> list[str]:
+        """The lines of a step; none where it is an expression that stands where it is used."""
+        form = self.plan.forms[step]
+        self.used.update(form.names)
+        if form.kind == "call":
+            return [f"    {', '.join(self.names(x) for x in step.outputs)} = {self._call(step)}{_note(step)}"]
+        operands = [self._operand(x, step) for x in step.inputs]
+        if form.kind == "view":
+            return self._view(step, form.text.format(*operands))
+        if form.kind == "number":
+            return [f"    {self.names(step.out)} = {form.text.format(*map(_bracketed, operands))}"]
+        target = self.plan.targets.get(step.out, step.out)
+        text = form.text.format(*operands, out=self.names(target))
+        first, *more = text.splitlines()
+        return [f"    {first}{_note(step, len(first))}", *(f"    {line}" for line in more)]
+
+    def _view(self, step: Step, text: str) -> list[str]:
+        source, out = step.inputs[0], step.out
+        if source in self.plan.buffer_of or source in self._inline and source not in self._uses.live:
+            if source in self.plan.buffer_of and out not in self.plan.program.results:
+                wish = f"{self.names(source)}_T" if text.endswith(".T") else f"{self.names(source)}_view"
+                name = self.names.unique(wish)
+                self._hoisted.append(f"{name} = {text}")
+                self._inline[out] = name
+                return []
+        if self._uses[out] == 1:
+            self._inline[out] = text
+            return []
+        return [f"    {self.names(out)} = {text}"]
+
+    def _call(self, step: Step) -> str:
+        """A call of an op's own kernel."""
+        operands = [self._operand(x, step, plain=True) for x in step.inputs]
+        if step.op.name == "draw":
+            args = ", ".join(_setting(x) for x in step.params["args"])
+            return f"{operands[0]}.{step.params['method']}({args})"
+        settings = [
+            f"{name}={_setting(value)}"
+            for name, value in step.params.items()
+            if not (name in step.op.defaults and step.op.defaults[name] is value)
+        ]
+        name = self._kernel(step)
+        return f"{name}({', '.join([*operands, *settings])})"
+
+    def _kernel(self, step: Step) -> str:
+        kernel = step.op.kernel
+        try:
+            name = self.kernels.add(kernel, step.op.name)
+        except NotWritable as error:
+            name = f"{step.op.name}_kernel"
+            self.missing.append(f"{step.op.name}: {error}")
+            self.kernels.parts.setdefault(
+                name, f"def {name}(*inputs, **settings):\n    raise NotImplementedError({str(error)!r})"
+            )
+            self.kernel_objects[name] = kernel
+        return name
+
+    # --- operands ----------------------------------------------------------------------------------------------------
+
+    def _operand(self, x: Any, step: Step | None = None, plain: bool = False) -> str:
+        if type(x) is not Var:
+            return self._number(x, step, plain)
+        if x in self._inline:
+            return self._inline[x]
+        if x.kind == "constant":
+            return self._constant(x)
+        return self.names(x)
+
+    def _constant(self, x: Var) -> str:
+        if not x.shape:
+            return constant_text(x.value)
+        name = self.names(x)
+        if name not in self.constants:
+            self.constants[name] = x.value
+        return name
+
+    def _number(self, x: Any, step: Step | None, plain: bool) -> str:
+        """A number: an array without axes where NumPy is to compute with arrays, which takes half the time."""
+        if plain or step is None or step.out.scalar:
+            return constant_text(x)
+        arrays = [y for y in step.reads if y.shape]
+        dtype = x.dtype if isinstance(x, np.generic) else arrays[0].dtype if arrays else None
+        fits = dtype is not None and (isinstance(x, np.generic) or dtype.kind == "f")
+        if not fits or isinstance(x, complex) or (isinstance(x, bool) and dtype is not None and dtype.kind != "b"):
+            return constant_text(x)
+        key = (repr(x), np.dtype(dtype).str)
+        if key not in self._numbers:
+            value = x.item() if isinstance(x, np.generic) else x
+            word = _WORDS.get(value, "c") if value == value else "c"
+            name = self._numbers[key] = self.names.unique(word)
+            self._number_lines.append(f"{name} = np.array({constant_text(value)}, {constant_text(np.dtype(dtype))})")
+        return self._numbers[key]
+
+    # --- the careful function ----------------------------------------------------------------------------------------
+
+    def _careful_function(self) -> list[str]:
+        """The program with all guards, in plain NumPy: it is hardly ever called."""
+        program = self.careful
+        assert program is not None
+        lines = [
+            f"def {self.function}_carefully({self._careful_arguments()}):",
+            '    """The same with zero gradients kept zero where they meet infinity or NaN."""',
+        ]
+        names = Namer()
+        names.reserve([*(self.names(x) for x in (*program.inputs, *program.state))])
+        fixed = {x: self.names(x) for x in (*program.inputs, *program.state, *self._draws())}
+        names.reserve(fixed.values())
+
+        def text(x: Any) -> str:
+            if type(x) is not Var:
+                return constant_text(x)
+            if x.kind == "constant":
+                return self._constant(x)
+            return fixed.get(x) or names(x)
+
+        for step in program.steps:
+            if step.op.name == "draw":
+                continue
+            settings = [f"{k}={_setting(v)}" for k, v in step.params.items() if step.op.defaults.get(k, step) is not v]
+            if step.op.name in UFUNCS and not step.out.weak:
+                self.used.add(UFUNCS[step.op.name])
+                lines.append(f"    {text(step.out)} = {UFUNCS[step.op.name]}({', '.join(map(text, step.inputs))})")
+                continue
+            call = f"{self._kernel(step)}({', '.join([*map(text, step.inputs), *settings])})"
+            lines.append(f"    {', '.join(map(text, step.outputs))} = {call}")
+        news = [(old, text(new)) for old, new in program.writes.items()]
+        given = [text(x) if not x.shape else f"{text(x)}.copy()" for x in program.results]
+        arrays = [(old, new) for old, new in news if old.shape]
+        if given:
+            lines.append(f"    results = ({', '.join(given)},)")
+        if arrays:
+            lines.append(f"    news = ({', '.join(f'{new}.copy()' for _, new in arrays)},)")
+        for i, (old, _) in enumerate(arrays):
+            lines.append(f"    {text(old)}[...] = news[{i}]")
+        count = len(given)
+        given = [f"results[{i}]" for i in range(count)] + [new for old, new in news if not old.shape]
+        lines.append(f"    return {', '.join(given)}" if given else "    return ()")
+        return lines
+
+
+_HOISTED = "<hoisted>"
+
+_UNHELD = '''
+def unheld(arrays):
+    """An array for a result that nobody else holds any more, or a new one."""
+    for array in arrays:
+        if getrefcount(array) <= count:
+            return array
+    array = np.empty_like(arrays[0])
+    arrays[:] = [arrays[-1], array]
+    return array
+
+
+def references(arrays):
+    for array in arrays:
+        return getrefcount(array)
+
+
+count = references([np.empty(0)])
+'''
+
+
+class _Uses(dict[Var, int]):
+    """How often each variable is read; those that must be there at the end count as read twice."""
+
+    live: set[Var]
+
+    def __missing__(self, x: Var) -> int:
+        return 0
+
+
+def _use_counts(plan: Plan) -> _Uses:
+    uses = _Uses()
+    for step in (*plan.body, *plan.commits):
+        for x in step.inputs:
+            if type(x) is Var:
+                uses[x] = uses[x] + 1
+    uses.live = set(plan.program.needed)
+    for x in uses.live:
+        uses[x] = uses[x] + 2
+    return uses
+
+
+def _bracketed(text: str) -> str:
+    plain = text.replace("_", "").replace(".", "").isalnum()
+    return text if plain else f"({text})"
+
+
+def _setting(value: Any) -> str:
+    return constant_text(value)
+
+
+def _note(step: Step, width: int = 0) -> str:
+    out = step.out
+    return " " * max(2, 44 - width) + f"# {tuple(out.shape)}" if out.shape else ""
+
+
+def _source_comment(path: str, line: int) -> list[str]:
+    text = linecache.getline(path, line).strip()
+    return [f"    # {PurePath(path).name}:{line}: {text}"] if text and not path.startswith("<") else []
+
+
+def _readable(nbytes: int) -> str:
+    for unit, size in (("MB", 1e6), ("kB", 1e3)):
+        if nbytes >= size:
+            return f"{nbytes / size:.3g} {unit}"
+    return f"{nbytes} bytes"

@@ -1,0 +1,304 @@
+"""The call of a compiled function: arguments checked, state read, the emitted code run, and what it made put back.
+
+The checks are written out as Python source too, for each recording: a loop over them would cost a small network more than
+its arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from sys import getrefcount
+from threading import RLock
+from typing import Any
+
+import numpy as np
+
+from ..autodiff.tree import flatten
+from ..nn.module import Parameter
+from ..tensor import Tensor
+from ..values import new, plain_tensor
+from .program import Var
+from .recording import _COMPARED, Recording
+from .state import ArrayPlace, EntryPlace, GeneratorPlace, GradientPlace, Place, SettingPlace, TensorPlace
+
+#: What a call gives that this recording is not for.
+MISS = object()
+
+_TENSORS = frozenset((Tensor, Parameter))
+
+
+def build_call(recording: Recording, core: Callable[..., Any]) -> Callable[[Any, Any], Any]:
+    """A function of ``(args, kwargs)`` that runs `core` if the recording fits the call, and else returns `MISS`."""
+    return _Glue(recording, core).build()
+
+
+class _Glue:
+    def __init__(self, recording: Recording, core: Callable[..., Any]) -> None:
+        self.recording = recording
+        self.known: dict[str, Any] = {
+            "MISS": MISS,
+            "Tensor": Tensor,
+            "TENSORS": _TENSORS,
+            "ndarray": np.ndarray,
+            "generic": np.generic,
+            "getrefcount": getrefcount,
+            "new": new,
+            "flatten": flatten,
+            "core": core,
+            "lock": RLock(),
+            "private": private,
+            "private_entry": private_entry,
+            "plain_tensor": plain_tensor,
+            "same_numbers": _same_numbers,
+            "LEAF": _LEAF,
+            "NODE": _NODE,
+            "ENTRY": _ENTRY,
+            "last": [None] * len(recording.places),
+        }
+        self.lines: list[str] = []
+        self.values: list[str] = []
+
+    def build(self) -> Callable[[Any, Any], Any]:
+        self._arguments()
+        self._guards()
+        self._line("with lock:")
+        state = self._state()
+        program = self.recording.program
+        given = ", ".join([*self.values, *state])
+        self._line(f"    made = core({given})")
+        outputs = [*program.results, *(x for old, x in program.writes.items() if not old.shape)]
+        names = [f"o{i}" for i in range(len(outputs))]
+        if len(names) == 1:
+            self._line("    o0 = made")
+        elif names:
+            self._line(f"    {', '.join(names)} = made")
+        self._writes(names)
+        self._answer(names)
+        text = "def call(args, kwargs):\n" + "\n".join("    " + line for line in self.lines)
+        exec(compile(text, "<compiled call>", "exec"), self.known)
+        call: Callable[[Any, Any], Any] = self.known["call"]
+        return call
+
+    def _line(self, text: str) -> None:
+        self.lines.append(text)
+
+    def _hold(self, prefix: str, value: Any) -> str:
+        """A name for an object in the source."""
+        name = f"{prefix}{len(self.known)}"
+        self.known[name] = value
+        return name
+
+    def _unless(self, condition: str) -> None:
+        self._line(f"if not ({condition}): return MISS")
+
+    # --- before ------------------------------------------------------------------------------------------------------
+
+    def _arguments(self) -> None:
+        recording = self.recording
+        args, kwargs = recording.structure[2]
+        flat = all(child is None for child in args[2]) and not kwargs[2]
+        names = [f"a{i}" for i in range(len(recording.arguments))]
+        if flat:
+            self._unless(f"len(args) == {len(names)} and not kwargs")
+            if names:
+                self._line(f"{', '.join(names)}, = args")
+        else:
+            structure = self._hold("structure", recording.structure)
+            self._line("leaves, structure = flatten((args, kwargs))")
+            self._unless(f"structure == {structure}")
+            if names:
+                self._line(f"{', '.join(names)}, = leaves")
+        for name, argument in zip(names, recording.arguments, strict=True):
+            if argument.kind == "fixed":
+                self._fixed(name, argument.value)
+                continue
+            value = name
+            if argument.kind == "number":
+                self._unless(f"type({name}) is float")
+            elif argument.kind == "tensor":
+                node = "is not None" if argument.value else "is None"
+                self._unless(f"type({name}) in TENSORS and {name}._node {node}")
+                value = f"v{name}"
+                self._line(f"{value} = {name}._value")
+            else:
+                self._unless(f"isinstance({name}, (ndarray, generic))")
+            if argument.kind != "number":
+                dtype = self._hold("dtype", np.dtype(argument.dtype))
+                self._unless(f"{value}.shape == {argument.shape!r} and {value}.dtype == {dtype}")
+            if argument.kind == "array" and not argument.shape:
+                self._line(f"{value} = {value}[()]")
+            self.values.append(value)
+
+    def _fixed(self, name: str, value: Any) -> None:
+        held = self._hold("fixed", value)
+        if isinstance(value, _COMPARED):
+            kind = self._hold("kind", type(value))
+            if isinstance(value, str) and value.startswith(("0x", "-0x")):
+                self._unless(f"type({name}) is float and {name}.hex() == {held} or {name} == {held}")
+            else:
+                self._unless(f"type({name}) is {kind} and {name} == {held}")
+        else:
+            self._unless(f"{name} is {held}")
+
+    def _guards(self) -> None:
+        for kind, holder, *rest in self.recording.guards:
+            held = self._hold("g", holder)
+            if kind == "gradient":
+                self._unless(f"(getattr({held}, '_grad', None) is None) is {rest[0]}")
+            elif kind == "training":
+                self._unless(f"{held}.training is {rest[0]!r}")
+            elif kind == "settings":
+                number, fixed, count = rest
+                self._unless(f"len({held}.param_groups) > {number}")
+                self._line(f"settings = {held}.param_groups[{number}]")
+                self._unless(f"len(settings['params']) == {count}")
+                for name, value in fixed.items():
+                    self._unless(f"settings[{name!r}] == {self._hold('setting', value)}")
+            elif kind == "entries":
+                parameter, names = rest
+                self._unless(f"tuple({held}.state.get({self._hold('p', parameter)}, ())) == {names!r}")
+            elif kind == "number":
+                self._unless(f"same_numbers({held}, {self._hold('numbers', rest[0])})")
+
+    def _state(self) -> list[str]:
+        """Read what the program reads outside; arrays that it writes into are made its own first."""
+        program = self.recording.program
+        names = []
+        for i, (var, place) in enumerate(zip(program.state, self.recording.places, strict=True)):
+            name = f"s{i}"
+            names.append(name)
+            for line in self._read(name, i, var, place):
+                self._line("    " + line)
+        return names
+
+    def _read(self, name: str, i: int, var: Var, place: Place) -> list[str]:
+        written = var in self.recording.program.writes and bool(var.shape)
+        holder = self._hold("h", place.holder)
+        if isinstance(place, ArrayPlace | GeneratorPlace):
+            return [f"{name} = {holder}"]
+        if isinstance(place, SettingPlace):
+            return [f"{name} = float({holder}.param_groups[{place.group}][{place.name!r}])"]
+        dtype = self._hold("dtype", np.dtype(var.dtype))
+        changed = f"{name}.dtype != {dtype} or {name}.shape != {var.shape!r}"
+        if isinstance(place, GradientPlace):
+            return [f"{name} = {holder}._grad._value", f"if {changed}: return MISS"]
+        if isinstance(place, TensorPlace):
+            lines = [f"{name} = {holder}._value"]
+            check = f"if {changed}: return MISS"
+            if not written:
+                return [*lines, check] if not var.shape else [*lines, *self._unless_known(name, i, [check])]
+            lines += self._unless_known(name, i, [check, f"{name} = private({holder})"])
+            shared = f"getrefcount({name}) > LEAF or getrefcount({holder}._node) > NODE"
+            return [*lines, f"if {shared}: {name} = last[{i}] = private({holder})"]
+        assert isinstance(place, EntryPlace)
+        parameter = self._hold("p", place.parameter)
+        entries = f"{holder}.state[{parameter}]"
+        lines = [f"{name} = {entries}[{place.name!r}]"]
+        if var.weak:
+            return lines
+        check = f"if {changed}: return MISS"
+        if not written:
+            return [*lines, check]
+        lines += self._unless_known(name, i, [check, f"{name} = private_entry({entries}, {place.name!r})"])
+        return [*lines, f"if getrefcount({name}) > ENTRY: {name} = last[{i}] = private_entry({entries}, {place.name!r})"]
+
+    def _unless_known(self, name: str, i: int, lines: list[str]) -> list[str]:
+        """Lines that are run when the array is not the one of the last call."""
+        return [f"if {name} is not last[{i}]:", *("    " + line for line in lines), f"    last[{i}] = {name}"]
+
+    # --- after -------------------------------------------------------------------------------------------------------
+
+    def _writes(self, names: list[str]) -> None:
+        program = self.recording.program
+        outputs = [*program.results, *(x for old, x in program.writes.items() if not old.shape)]
+        first = len(self.recording.leaves) - sum(kind == "fixed" for kind, _ in self.recording.leaves)
+        extra = iter(names[first : len(program.results)])  # of places that were not read: results
+        scalars = iter(names[len(program.results) :])
+        del outputs
+        by_old = {old: next(scalars) for old, _ in program.writes.items() if not old.shape}
+        for old, place, _ in self.recording.writes:
+            if old is not None and old.shape:
+                continue
+            value = next(extra) if old is None else by_old[old]
+            holder = self._hold("h", place.holder)
+            if isinstance(place, TensorPlace):
+                self._line(f"    {holder}._assign({value})")
+            elif isinstance(place, GradientPlace):
+                self._line(f"    {holder}._grad = plain_tensor({value})")
+            elif isinstance(place, EntryPlace):
+                parameter = self._hold("p", place.parameter)
+                self._line(f"    {holder}.state[{parameter}][{place.name!r}] = {value}")
+        for tensor in self.recording.cleared:
+            self._line(f"    {self._hold('h', tensor)}._grad = None")
+
+    def _answer(self, names: list[str]) -> None:
+        rest = iter(names)
+        texts = []
+        for i, (kind, value) in enumerate(self.recording.leaves):
+            if kind == "fixed":
+                texts.append(self._hold("fixed", value))
+                continue
+            name = next(rest)
+            if kind == "tensor":
+                self._line(f"    r{i} = new(Tensor)")
+                self._line(f"    r{i}._value = {name}")
+                self._line(f"    r{i}._node = None")
+                name = f"r{i}"
+            texts.append(name)
+        self._line(f"return {self._nest(self.recording.returned, iter(texts))}")
+
+    def _nest(self, structure: Any, texts: Any) -> str:
+        if structure is None:
+            return str(next(texts))
+        kind, keys, structures = structure
+        children = [self._nest(child, texts) for child in structures]
+        if keys is not None:
+            return "{" + ", ".join(f"{self._hold('key', k)}: {c}" for k, c in zip(keys, children)) + "}"
+        if hasattr(kind, "_fields"):
+            return f"{self._hold('kind', kind)}({', '.join(children)})"
+        if kind is tuple:
+            return f"({', '.join(children)}{',' if len(children) == 1 else ''})"
+        if kind is list:
+            return f"[{', '.join(children)}]"
+        return f"{self._hold('kind', kind)}([{', '.join(children)}])"
+
+
+def private(tensor: Tensor) -> Any:
+    """The value of a Tensor, in an array that nothing else holds or shows."""
+    tensor._assign(np.array(tensor._value))
+    return tensor._value
+
+
+def private_entry(entries: dict[str, Any], name: str) -> Any:
+    """An array that an optimizer remembers, held by nothing else."""
+    entries[name] = np.array(entries[name])
+    return entries[name]
+
+
+def _same_numbers(tensor: Tensor, numbers: Any) -> bool:
+    value = tensor._value
+    return bool(value.shape == numbers.shape and value.dtype == numbers.dtype and np.array_equal(value, numbers, True)) \
+        if value.dtype.kind in "fc" else bool(value.shape == numbers.shape and np.array_equal(value, numbers))
+
+
+def _count_references() -> tuple[int, int, int]:
+    """References to the value of a leaf, to its node, and to an entry, where nobody but their owners has them."""
+    leaf = Tensor(np.zeros(2), requires_grad=True)
+    entries = {"entry": np.zeros(2)}
+    space: dict[str, Any] = {"leaf": leaf, "entries": entries, "last": [None, None], "getrefcount": getrefcount}
+    text = (
+        "def count():\n"
+        "    with lock:\n"
+        "        s0 = leaf._value\n"
+        "        last[0] = s0\n"
+        "        s1 = entries['entry']\n"
+        "        last[1] = s1\n"
+        "        return getrefcount(s0), getrefcount(leaf._node), getrefcount(s1)\n"
+    )
+    space["lock"] = RLock()
+    exec(text, space)
+    counts: tuple[int, int, int] = space["count"]()
+    return counts
+
+
+_LEAF, _NODE, _ENTRY = _count_references()

@@ -1,0 +1,236 @@
+"""The memory plan: which array each step writes into, so that few are needed and none is overwritten too early."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .forms import Form, form_of
+from .program import Program, Step, Var
+
+
+@dataclass(eq=False)
+class Buffer:
+    """Memory that is used again in every call, by one variable after the other.
+
+    Attributes
+    ----------
+    nbytes : int
+    tenants : list of Var
+        Which variables it holds, in order.
+    """
+
+    nbytes: int
+    tenants: list[Var] = field(default_factory=list)
+
+
+@dataclass
+class Plan:
+    """What a program needs besides its steps to be written down.
+
+    Attributes
+    ----------
+    program : Program
+    body, commits : list of Step
+        In the order in which they run; the second write into the arrays of the state.
+    forms : dict of Step to Form
+    buffers : list of Buffer
+    buffer_of : dict of Var to Buffer
+    results : list of Var
+        Arrays that are given away: each call takes memory that nobody holds any more.
+    targets : dict of Var to Var
+        The state variable whose array a commit writes into, by the variable that it makes.
+    copies : list of (Var, Var)
+        State variables whose new value, the second, is copied into them last.
+    """
+
+    program: Program
+    body: list[Step]
+    commits: list[Step]
+    forms: dict[Step, Form]
+    buffers: list[Buffer]
+    buffer_of: dict[Var, Buffer]
+    results: list[Var]
+    targets: dict[Var, Var]
+    copies: list[tuple[Var, Var]]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all buffers together."""
+        return sum(buffer.nbytes for buffer in self.buffers)
+
+
+def plan(program: Program, witnesses: list[Var], *, pinned: frozenset[Var] = frozenset(), reuse: bool = True) -> Plan:
+    """Plan the memory of a program.
+
+    Parameters
+    ----------
+    program : Program
+    witnesses : list of Var
+        What is looked at after the body, before the commits.
+    pinned : frozenset of Var
+        Variables whose memory is used for nothing else.
+    reuse : bool
+        False: every variable has memory of its own.
+    """
+    forms = {step: form_of(step) for step in program.steps}
+    shown = _shown(program, forms)
+    targets, copies = _targets(program, forms, shown)
+    body = [step for step in program.steps if not (len(step.outputs) == 1 and step.out in targets)]
+    commits = [step for step in program.steps if len(step.outputs) == 1 and step.out in targets]
+    given = {x for x in program.results if x.shape and _writable(x, program, forms)}
+    results = list(dict.fromkeys(x for x in program.results if x in given))
+    last = _last_uses(program, body, commits, shown, witnesses)
+    allocation = _Allocation(forms, shown, last, given | set(pinned), reuse)
+    for position, step in enumerate(body):
+        allocation.place(step, position)
+    return Plan(
+        program, body, commits, forms, allocation.buffers, allocation.buffer_of, results, targets, copies
+    )
+
+
+#: By variable, the variables whose memory it may show.
+Shown = dict[Var, frozenset[Var]]
+
+
+def _shown(program: Program, forms: dict[Step, Form]) -> Shown:
+    """What memory views show, and what kernels give, which may be views of anything that they are given."""
+    shown: Shown = {}
+    for step in program.steps:
+        if forms[step].kind in ("view", "call"):
+            sources = frozenset().union(*(shown.get(x, {x}) for x in step.reads if x.shape))
+            for out in step.outputs:
+                shown[out] = sources
+    return shown
+
+
+def of(x: Var, shown: Shown) -> frozenset[Var]:
+    """The variables whose memory `x` may show: itself, unless it is a view."""
+    return shown.get(x) or frozenset((x,))
+
+
+def _writable(x: Var, program: Program, forms: dict[Step, Form]) -> bool:
+    """Whether a result is made by a step that takes the array to write into."""
+    step = next((s for s in program.steps if x in s.outputs), None)
+    return step is not None and forms[step].kind in ("into", "elementwise", "chosen")
+
+
+def _targets(
+    program: Program, forms: dict[Step, Form], shown: Shown
+) -> tuple[dict[Var, Var], list[tuple[Var, Var]]]:
+    """Which new values of the state are computed right into its arrays, and which are copied there in the end.
+
+    A step may write into the array of a state variable if nothing reads the old value later, and if nothing else
+    needs the new one.
+    """
+    position = {step: i for i, step in enumerate(program.steps)}
+    users = program.users()
+    producers = program.producers()
+    candidates: dict[Var, Var] = {}
+    news = list(program.writes.values())
+    for old, new in program.writes.items():
+        step = producers.get(new)
+        if (
+            old.shape
+            and step is not None
+            and forms[step].kind == "elementwise"
+            and not users.get(new)
+            and new not in program.results
+            and news.count(new) == 1
+        ):
+            candidates[new] = old
+    family: dict[Var, list[Var]] = {}
+    for var, roots in shown.items():
+        for root in roots:
+            family.setdefault(root, []).append(var)
+    refused = set()
+    for new, old in candidates.items():
+        for alias in (old, *family.get(old, ())):
+            for user in users.get(alias, ()):
+                late = len(user.outputs) == 1 and user.out in candidates and user.out is not new
+                same = user is producers[new]
+                if (late and position[user] > position[producers[new]]) or (same and alias is not old):
+                    refused.add(new)
+            if alias in program.results:
+                refused.add(new)
+    targets = {new: old for new, old in candidates.items() if new not in refused}
+    copies = [(old, new) for old, new in program.writes.items() if old.shape and new not in targets]
+    return targets, copies
+
+
+def _last_uses(
+    program: Program, body: list[Step], commits: list[Step], shown: Shown, witnesses: list[Var]
+) -> dict[Var, int]:
+    """Position of the last step of the body that reads the memory of each variable; past the end where more follows."""
+    last: dict[Var, int] = {}
+    for position, step in enumerate(body):
+        for x in step.reads:
+            last.update(dict.fromkeys(of(x, shown), position))
+    after = [x for step in commits for x in step.reads]
+    for x in (*after, *witnesses, *program.needed):
+        last.update(dict.fromkeys(of(x, shown), len(body)))
+    return last
+
+
+class _Allocation:
+    """Gives buffers to variables, first come, first served."""
+
+    def __init__(
+        self, forms: dict[Step, Form], shown: Shown, last: dict[Var, int], own: set[Var], reuse: bool
+    ) -> None:
+        self.forms = forms
+        self.shown = shown
+        self.last = last
+        self.own = own
+        self.reuse = reuse
+        self.buffers: list[Buffer] = []
+        self.buffer_of: dict[Var, Buffer] = {}
+        self._free: list[Buffer] = []
+
+    def place(self, step: Step, position: int) -> None:
+        """Find memory for what a step makes, then let go of what nothing reads any more."""
+        kind = self.forms[step].kind
+        if kind in ("into", "elementwise", "chosen") and step.out not in self.own and step.out.shape:
+            self._give(step.out, self._of_an_input(step, position) or self._found(step.out))
+        for x in dict.fromkeys(root for x in step.reads for root in of(x, self.shown)):
+            buffer = self.buffer_of.get(x)
+            if buffer is not None and self.last[x] == position and buffer.tenants[-1] is x and self.reuse:
+                self._free.append(buffer)
+
+    def _give(self, out: Var, buffer: Buffer) -> None:
+        buffer.tenants.append(out)
+        self.buffer_of[out] = buffer
+
+    def _of_an_input(self, step: Step, position: int) -> Buffer | None:
+        """The buffer of an input that is read here for the last time, element by element."""
+        if self.forms[step].kind != "elementwise" or not self.reuse:
+            return None
+        for x in step.reads:
+            buffer = self.buffer_of.get(x)
+            if (
+                buffer is not None
+                and self.last[x] == position
+                and x.shape == step.out.shape
+                and x.dtype.itemsize == step.out.dtype.itemsize
+                and x not in self.own
+                and not any(y is not x and x in of(y, self.shown) for y in step.reads)
+            ):
+                return buffer
+        return None
+
+    def _found(self, out: Var) -> Buffer:
+        """A free buffer: one that has held the like, else the one that wastes least, else a new one."""
+        fitting = [buffer for buffer in self._free if buffer.nbytes >= out.nbytes]
+        if fitting:
+            best = min(fitting, key=lambda b: (b.nbytes, b.tenants[-1].shape != out.shape))
+            if best.nbytes <= 2 * out.nbytes or best.nbytes < 4096:
+                self._free.remove(best)
+                return best
+        elif self._free and out.nbytes > 0:
+            largest = max(self._free, key=lambda b: b.nbytes)
+            if 2 * largest.nbytes >= out.nbytes:
+                self._free.remove(largest)
+                largest.nbytes = out.nbytes
+                return largest
+        buffer = Buffer(out.nbytes)
+        self.buffers.append(buffer)
+        return buffer

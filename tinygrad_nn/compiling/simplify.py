@@ -1,0 +1,76 @@
+"""The rewriting of a recorded program, pass by pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .builder import Builder, remove_dead
+from .guards import leave_guards_out
+from .program import Program, Step, Var, check
+from .rules import LOWER, STABLE
+from .scale import move_scales
+
+
+@dataclass
+class Simplified:
+    """A program ready to be planned.
+
+    Attributes
+    ----------
+    program : Program
+        The quick form.
+    witnesses : list of Var
+        What must be finite for the quick form to be right.
+    careful : Program or None
+        The form with all guards, for when it is not.
+    """
+
+    program: Program
+    witnesses: list[Var] = field(default_factory=list)
+    careful: Program | None = None
+
+
+def simplify(program: Program) -> Simplified:
+    """Rewrite a program into an equal one that computes less; the given one stays as it is."""
+    stable = rewritten(program)
+    careful = None
+    quick = copied(stable)
+    gradients = {var for step in quick.steps for var in step.outputs if var.name.startswith("d:")}
+    witnesses = leave_guards_out(quick)
+    if witnesses:
+        careful = Builder(stable, LOWER).build()
+        check(careful)
+        kept = quick.results
+        quick.results = [*kept, *witnesses]
+        quick = _lowered(quick, gradients, witnesses)
+        witnesses = quick.results[len(kept) :]
+        quick.results = quick.results[: len(kept)]
+    else:
+        quick = _lowered(quick, gradients, [])
+    return Simplified(quick, witnesses, careful)
+
+
+def rewritten(program: Program) -> Program:
+    """The program in its shortest exact form, in the ops as they were recorded."""
+    once = Builder(program, STABLE).build()
+    twice = Builder(copied(once), STABLE).build()
+    check(twice)
+    return twice
+
+
+def _lowered(program: Program, gradients: set[Var], witnesses: list[Var]) -> Program:
+    lowered = Builder(program, LOWER).build()
+    move_scales(lowered, gradients, witnesses)
+    remove_dead(lowered)
+    check(lowered)
+    return lowered
+
+
+def copied(program: Program) -> Program:
+    """A program whose steps can be changed without changing those of the other."""
+    made = Program(program.name)
+    made._count = program._count
+    made.inputs, made.state = list(program.inputs), list(program.state)
+    made.results, made.writes = list(program.results), dict(program.writes)
+    made.steps = [Step(s.op, s.inputs, s.params, s.outputs, s.line) for s in program.steps]
+    return made
