@@ -55,13 +55,14 @@ from .tensor import Tensor
 
 if TYPE_CHECKING:
     from . import data, nn, optim, testing
+    from .compiling import compile
     from .drawing import draw
     from .io import load, save
 
 __version__ = "0.1.0"
 
 #: Where the names are that are imported when first used.
-_LAZY = {"draw": "drawing", "save": "io", "load": "io"}
+_LAZY = {"compile": "compiling", "draw": "drawing", "save": "io", "load": "io"}
 _LAZY_MODULES = frozenset(("data", "nn", "optim", "testing"))
 
 __all__ = [
@@ -69,6 +70,7 @@ __all__ = [
     "Tensor",
     "bool",
     "can_cast",
+    "compile",
     "complex64",
     "complex128",
     "data",

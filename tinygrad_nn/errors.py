@@ -11,7 +11,8 @@ import numpy as np
 if TYPE_CHECKING:
     from .op import Op
 
-_PACKAGE = __file__.removesuffix("errors.py")
+#: Where code is not the user's: here, and in NumPy, whose decorators stand between.
+INNER = (__file__.removesuffix("errors.py"), (np.__file__ or "").removesuffix("__init__.py"))
 
 
 def show(value: Any) -> str:
@@ -67,7 +68,7 @@ def user_line() -> str:
     import linecache
 
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(INNER):
         frame = frame.f_back
     path, line = frame.f_code.co_filename, frame.f_lineno
     return f"{path}:{line}: {linecache.getline(path, line).strip()}"

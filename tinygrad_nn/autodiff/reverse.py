@@ -67,6 +67,8 @@ def reverse(
     for node, seed in seeds.items():
         if record is not isinstance(seed, Tensor):
             grads[node] = plain_tensor(seed) if record else seed._value
+        if modes.trace is not None:
+            grads[node] = modes.trace.constant(grads[node])
     if not record:
         return _run(order, grads, wanted, cut, retain_graph, record)
     with mode("recording", True):
@@ -142,7 +144,7 @@ def _run(
                 if record or type(r) is not ndarray or r.dtype is not value.dtype or r.shape != value.shape:
                     r = conform(r, value, op, record)
             if watching:
-                _watch(node, source, r)
+                r = _watch(node, source, r)
             if source not in grads:
                 grads[source] = r
             elif source in own:
@@ -313,12 +315,14 @@ def stale(node: Node) -> str:
     )
 
 
-def _watch(node: Node, source: Node, r: Any) -> None:
+def _watch(node: Node, source: Node, r: Any) -> Any:
     """What the rarer modes do with each gradient: name it in a recorded program, or raise where it is not finite."""
     if modes.trace is not None:
+        r = modes.trace.constant(r)
         modes.trace.name_gradient(source, r)
     if modes.anomaly:
         _check_finite(node, r)
+    return r
 
 
 def _check_finite(node: Node, r: Any) -> None:

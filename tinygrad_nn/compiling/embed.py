@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dis
 import inspect
 import math
+import operator
 import re
 import textwrap
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
+from numpy.lib import array_utils
 
 from ..op import Op
 
@@ -52,9 +55,19 @@ class Kernels:
         self._names[id(function)] = name
         self._kept.append(function)
         self.parts[name] = ""  # keeps the place: what it uses may use it too
+        try:
+            text = self._text(function, name)
+        except NotWritable:
+            del self.parts[name], self._names[id(function)]
+            raise
+        del self.parts[name]
+        self.parts[name] = text
+        return name
+
+    def _text(self, function: FunctionType, name: str) -> str:
         text = _source(function)
         replaced: dict[str, str] = {}
-        for used in sorted(_globals_of(function.__code__) & function.__globals__.keys()):
+        for used in sorted(_globals_of(function) & function.__globals__.keys()):
             value = self._value(function.__globals__[used], used)
             if value != used:
                 replaced[used] = value
@@ -62,9 +75,7 @@ class Kernels:
             text = re.sub(rf"(?<![\w.]){used}(?!\w)", value, text)
         if name != function.__name__:
             text = text.replace(f"def {function.__name__}(", f"def {name}(", 1)
-        del self.parts[name]
-        self.parts[name] = text
-        return name
+        return text
 
     def _value(self, value: Any, name: str) -> str:
         """How a global of a kernel is written; functions are added."""
@@ -128,18 +139,33 @@ def constant_text(value: Any) -> str:
 def _in_numpy(function: Any) -> str | None:
     """The name of a function of NumPy's or Python's own."""
     name = getattr(function, "__name__", "")
-    for holder, prefix in ((np, "np."), (np.linalg, "np.linalg.")):
+    for holder, prefix in ((np, "np."), (np.linalg, "np.linalg."), (array_utils, "np.lib.array_utils.")):
         if name and getattr(holder, name, None) is function:
             return prefix + name
     if getattr(function, "__module__", None) == "_operator":
-        return {"truediv": "np.divide", "sub": "np.subtract", "mul": "np.multiply", "pow": "np.power"}.get(
-            name, {"add": "np.add", "neg": "np.negative", "mod": "np.remainder", "abs": "np.absolute"}.get(name)
-        )
+        return _OPERATORS.get(name)
+    if isinstance(function, operator.attrgetter) and function.__reduce__()[1] == ("mT",):
+        return "np.matrix_transpose"
     return None
 
 
-def _globals_of(code: CodeType) -> set[str]:
-    found = set(code.co_names)
+#: Python's operators that are kernels, as NumPy calls them.
+_OPERATORS = {
+    name: f"np.{ufunc}"
+    for name, ufunc in {
+        "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "floordiv": "floor_divide",
+        "mod": "remainder", "pow": "power", "neg": "negative", "abs": "absolute", "matmul": "matmul", "eq": "equal",
+        "ne": "not_equal", "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal",
+        "and_": "bitwise_and", "or_": "bitwise_or", "xor": "bitwise_xor", "lshift": "left_shift",
+        "rshift": "right_shift",
+    }.items()
+}  # fmt: skip
+
+
+def _globals_of(function: FunctionType | CodeType) -> set[str]:
+    """Names that a function looks up outside itself, in what is defined inside it too."""
+    code = function if isinstance(function, CodeType) else function.__code__
+    found = {step.argval for step in dis.get_instructions(code) if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             found |= _globals_of(constant)

@@ -200,6 +200,7 @@ class Emitter:
         if form.kind == "view":
             return self._view(step, form.text.format(*operands))
         if form.kind == "number":
+            operands = [self._operand(x, step) for x in step.inputs]
             return [f"    {self.names(step.out)} = {form.text.format(*map(_bracketed, operands))}"]
         target = self.plan.targets.get(step.out, step.out)
         text = form.text.format(*operands, out=self.names(target))
@@ -238,6 +239,8 @@ class Emitter:
         kernel = step.op.kernel
         try:
             name = self.kernels.add(kernel, step.op.name)
+            if not name.startswith("np."):
+                self.kernel_objects[name] = kernel  # in this process; the text is for those without this library
         except NotWritable as error:
             name = f"{step.op.name}_kernel"
             self.missing.append(f"{step.op.name}: {error}")
@@ -268,8 +271,16 @@ class Emitter:
 
     def _number(self, x: Any, step: Step | None, plain: bool) -> str:
         """A number: an array without axes where NumPy is to compute with arrays, which takes half the time."""
-        if plain or step is None or step.out.scalar:
+        if plain or step is None:
             return constant_text(x)
+        if step.out.scalar:
+            if not isinstance(x, np.generic):
+                return constant_text(x)
+            key = (repr(x), "number")
+            if key not in self._numbers:
+                name = self._numbers[key] = self.names.unique("c")
+                self._number_lines.append(f"{name} = {constant_text(x)}")
+            return self._numbers[key]
         arrays = [y for y in step.reads if y.shape]
         dtype = x.dtype if isinstance(x, np.generic) else arrays[0].dtype if arrays else None
         fits = dtype is not None and (isinstance(x, np.generic) or dtype.kind == "f")

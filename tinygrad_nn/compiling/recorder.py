@@ -10,7 +10,7 @@ from weakref import ref
 
 import numpy as np
 
-from ..errors import explain, user_line
+from ..errors import INNER, explain, user_line
 from ..graph import mode
 from ..op import Op
 from ..tensor import Tensor
@@ -19,7 +19,6 @@ from ..values import plain_tensor
 from .program import Program, Step, Var
 from .state import ArrayPlace, EntryPlace, GeneratorPlace, GradientPlace, Place, SettingPlace, TensorPlace
 
-_PACKAGE = __file__.rpartition("compiling")[0]
 _PYTHON = (bool, int, float)
 
 #: Operations whose results' shapes depend on the numbers.
@@ -96,7 +95,7 @@ class Recorder:
 
     def _append(self, step: Step) -> None:
         frame: Any = sys._getframe(2)
-        while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        while frame is not None and frame.f_code.co_filename.startswith(INNER):
             frame = frame.f_back
         if frame is not None:
             step.line = (frame.f_code.co_filename, frame.f_lineno)
@@ -121,6 +120,10 @@ class Recorder:
             var = self.program.var(array.shape, array.dtype, "constant", value=array)
             known = self._arrays[id(array)] = (array, var)
         return known[1]
+
+    def constant(self, x: Any) -> Any:
+        """An array that is the same in every call as a stand-in, so that rules compute with the like of it."""
+        return Traced(self._array(x), x) if type(x) is np.ndarray else x
 
     def value(self, tensor: Tensor) -> Traced:
         """What stands for the value of a Tensor."""

@@ -135,6 +135,8 @@ def _where(builder: Builder, step: Step) -> Any:
 def _guard(builder: Builder, step: Step) -> Any:
     """No guard is needed where the gradient is no zero, or where the product's other factors are finite numbers."""
     g, r, x = step.inputs
+    same = uniform(g)
+    g = g if same is None else same
     if is_number(g):
         return (x if type(x) is not Var else _same(step, x)) if g != 0 else None
     above, below = _factors(builder, r)
