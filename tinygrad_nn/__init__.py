@@ -39,8 +39,9 @@ from numpy import (
     uint64,
 )
 
-from . import autodiff, creation, modes, random
+from . import autodiff, control, creation, modes, random
 from .autodiff import *  # noqa: F403
+from .control import *  # noqa: F403
 from .creation import *  # noqa: F403
 from .modes import *  # noqa: F403
 from .op import Op, op
@@ -106,6 +107,7 @@ __all__ = [
     "uint64",
 ]
 __all__ += autodiff.__all__
+__all__ += control.__all__
 __all__ += creation.__all__
 __all__ += elementwise.__all__
 __all__ += indexing.__all__

@@ -62,8 +62,8 @@ def scan(f: Function, init: Any, xs: Any, length: int | None = None, reverse: bo
 
     Examples
     --------
-    >>> import tinygrad_nn as tg
-    >>> tg.scan(lambda total, x: (total + x, total * x), 0.0, [1.0, 2.0, 3.0])
+    >>> import numpy as np, tinygrad_nn as tg
+    >>> tg.scan(lambda total, x: (total + x, total * x), 0.0, np.array([1.0, 2.0, 3.0]))
     (np.float64(6.0), array([0., 2., 9.]))
     >>> tg.grad(lambda a: tg.scan(lambda c, _: (c * a, None), 1.0, None, length=3)[0])(2.0)
     np.float64(12.0)
@@ -79,7 +79,7 @@ def scan(f: Function, init: Any, xs: Any, length: int | None = None, reverse: bo
         last, ys = record_scan(step, carry.leaves, rows.leaves, count, bool(reverse))
     else:
         last, ys = _run_scan(step, carry.tensors(), rows.tensors(), count, reverse)
-    answer = _Answer(given)
+    answer = _Answer(_any_tensor(given))
     return carry.build([answer(x) for x in last]), step.ys.build([answer(y) for y in ys])
 
 
@@ -142,7 +142,7 @@ def cond(pred: Any, true_fn: Function, false_fn: Function, *operands: Any) -> An
         outs = record_cond(chosen, first, second)
     else:
         outs = calling(true_fn if chosen else false_fn)()
-    answer = _Answer([*nest.leaves, pred] if nest.leaves else [plain_tensor(None)])
+    answer = _Answer(not nest.leaves or _any_tensor([*nest.leaves, pred]))
     return found[0].build([answer(x) for x in outs])
 
 
@@ -201,7 +201,7 @@ def while_loop(cond_fn: Function, body_fn: Function, init: Any) -> Any:
         states = nest.tensors()
         while test(states)[0]:
             states = step(states)
-    answer = _Answer(nest.leaves)
+    answer = _Answer(_any_tensor(nest.leaves))
     return nest.build([answer(x) for x in states])
 
 
@@ -233,7 +233,7 @@ class _Step:
         self.f = f
         self.carry = carry
         self.rows = rows
-        self.ys = _Nest(None, "scan: y")
+        self.ys: Any = None
 
     def __call__(self, states: Sequence[Any], slices: Sequence[Any]) -> list[Any]:
         out = self.f(self.carry.build(map(_own, states)), self.rows.build(map(_own, slices)))
@@ -241,12 +241,16 @@ class _Step:
             kind = f"{type(out).__name__} of {len(out)}" if isinstance(out, tuple | list) else type(out).__name__
             raise TypeError(f"scan: {_name(self.f)} gave a {kind}, not the pair (carry, y); without a y, give None")
         states = self.carry.matched(out[0], f"scan: the carry that {_name(self.f)} gave")
-        if not self.ys.specs:
+        if self.ys is None:
             self.ys = _Nest(out[1], "scan: y")
             ys = _checked_leaves(self.ys)
             self.ys.specs = [(y.shape, y.dtype) for y in ys]
             return [*states, *ys]
         return [*states, *self.ys.matched(out[1], f"scan: the y that {_name(self.f)} gave")]
+
+
+def _any_tensor(given: Sequence[Any]) -> bool:
+    return any(isinstance(x, Tensor) for x in given)
 
 
 def _own(x: Any) -> Tensor:
@@ -261,11 +265,11 @@ def _own(x: Any) -> Tensor:
 
 def _length(rows: _Nest, length: int | None) -> int:
     """The number of steps."""
-    lengths = {}
+    lengths: dict[str, int] = {}
     for x, path in zip(rows.leaves, rows.paths):
-        if not np.shape(x):
+        if not x.shape:
             raise ValueError(f"scan: {path} has no axes; xs is cut along the first axis of each of its arrays")
-        lengths[path] = np.shape(x)[0]
+        lengths[path] = x.shape[0]
     if length is not None:
         count = operator.index(length)
         if count < 0:
@@ -285,9 +289,10 @@ def _truth(pred: Any, what: str) -> Any:
     value = pred._value if isinstance(pred, Tensor) else pred
     if not isinstance(value, bool | int | float | np.ndarray | np.generic | Traced):
         raise TypeError(f"{what} is {type(pred).__name__}, not a bool or a number")
-    if np.shape(value):
+    shape = getattr(value, "shape", ())
+    if shape:
         raise ValueError(
-            f"{what} has shape {np.shape(value)}; it must be a single bool or number: reduce it with .all() or .any(), "
+            f"{what} has shape {shape}; it must be a single bool or number: reduce it with .all() or .any(), "
             "or choose element by element with tg.where"
         )
     if isinstance(pred, bool | np.bool_ | int | float):
@@ -302,8 +307,8 @@ def _truth(pred: Any, what: str) -> Any:
 class _Answer:
     """Gives results in the kind of the inputs: arrays for arrays, Tensors for Tensors or where a gradient can flow."""
 
-    def __init__(self, given: Sequence[Any]) -> None:
-        self.tensors = any(isinstance(x, Tensor) for x in given)
+    def __init__(self, tensors: bool) -> None:
+        self.tensors = tensors
         self.shared: set[int] = set()
 
     def __call__(self, x: Any) -> Any:
@@ -341,7 +346,11 @@ class _Nest:
 
     def tensors(self) -> list[Any]:
         """The leaves as Tensors that nobody else has."""
-        return [_own(x if isinstance(x, Tensor | Traced) else as_array(x, copy=True)) for x in self.leaves]
+        if modes.trace is None:
+            return [_own(x if isinstance(x, Tensor) else as_array(x, copy=True)) for x in self.leaves]
+        from .compiling.inner import as_input
+
+        return [_own(as_input(x)) for x in self.leaves]
 
     def build(self, leaves: Any) -> Any:
         """The nest with other leaves."""
@@ -351,10 +360,9 @@ class _Nest:
     def matched(self, tree: Any, what: str) -> list[Any]:
         """The leaves of a nest that must have this one's structure, shapes and dtypes, as Tensors."""
         found = _leaves_like(self.structure, tree, what, "")
-        for x, absent in zip(found, self.absent):
-            if (x is None) is not absent:
-                raise TypeError(f"{what} holds {'None' if x is None else 'something'} where {self.paths or 'None'} has not")
-        specs = self.specs or [_spec(x) for x in self.leaves]
+        if [x is None for x in found] != self.absent:
+            raise TypeError(f"{what} has another structure than before: None stands where an array did, or the reverse")
+        specs = self.specs or [(x.shape, x.dtype) for x in self.leaves]
         leaves = []
         for x, path, (shape, dtype) in zip((x for x in found if x is not None), self.paths, specs):
             x = _result(x, what)
@@ -411,10 +419,6 @@ def _leaf(x: Any, path: str) -> Any:
     if not isinstance(x, bool | int | float | complex | np.ndarray | np.generic):
         raise TypeError(f"{path} is {type(x).__name__}; give numbers, arrays or Tensors, in tuples, lists and dicts")
     return as_array(x, copy=True)
-
-
-def _spec(x: Any) -> tuple[tuple[int, ...], Any]:
-    return x.shape, x.dtype
 
 
 def _checked_leaves(nest: _Nest) -> list[Any]:

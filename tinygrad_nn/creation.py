@@ -424,6 +424,8 @@ def one_hot(
     tensor([[1., 0., 0.],
             [0., 0., 1.]])
     """
+    if num_classes is not None and isinstance(labels, Tensor) and type(labels._value) is Traced:
+        return _recorded_one_hot(labels, num_classes, _or_float(dtype))
     places = np.asarray(labels._value if isinstance(labels, Tensor) else labels)
     if places.dtype.kind not in "iu":
         raise TypeError(f"one_hot: labels must be integers, not {places.dtype}; convert them with astype(int)")
@@ -437,6 +439,15 @@ def one_hot(
     rows = np.zeros((places.size, num_classes), _or_float(dtype))
     rows[np.arange(places.size), places.ravel()] = 1
     return made(rows.reshape(*places.shape, num_classes), requires_grad, name)
+
+
+def _recorded_one_hot(labels: Tensor, num_classes: int, dtype: Any) -> Tensor:
+    from .ops.loss import checked_labels
+    from .ops.neural import one_hot as rows
+
+    places = checked_labels(labels, classes=num_classes, name="one_hot")
+    result: Tensor = rows(places, num_classes=num_classes, dtype=np.dtype(dtype).type)
+    return result
 
 
 __all__ = [

@@ -370,7 +370,7 @@ def record(
         node.value = out if keep[-1] else tuple(map(describe, out))
         if switch.active:
             note(node, out)
-        return tuple(_record_part(node, index, result) for index, result in enumerate(out))
+        return tuple(record_part(node, index, result) for index, result in enumerate(out))
     node.value = out if keep[-1] or type(out) not in ARRAYS or out.size <= SMALL else Spec(out.shape, out.dtype)
     if switch.active:
         note(node, out)
@@ -402,7 +402,7 @@ def _compute(op: Op, values: tuple[Any, ...], settings: dict[str, Any]) -> Any:
         raise explain(op, values, settings, error)
 
 
-def _record_part(source: Node, index: int, value: Any) -> Tensor:
+def record_part(source: Node, index: int, value: Any) -> Tensor:
     """One of several results of an op, as a node of its own."""
     from .op import part
 

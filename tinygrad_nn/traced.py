@@ -31,6 +31,8 @@ class Traced(ArrayMethods):
     __slots__ = ("shared", "value", "var")
     __array_priority__ = 1000
 
+    var: Any  # not the method of an array
+
     def __init__(self, var: Any, value: Any) -> None:
         self.var = var
         self.value = value

@@ -15,6 +15,8 @@ MODULES = (
     "long_chain",
     "elementwise",
     "third_derivative",
+    "compiled",
+    "compiled_memory",
     "import_time",
     "installed_size",
     "diamond",

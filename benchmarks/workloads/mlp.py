@@ -33,7 +33,17 @@ def data(sizes: Sizes) -> tuple[Any, ...]:
     return x, y, w1, np.zeros(sizes.hidden, np.float32), w2, np.zeros(sizes.outputs, np.float32)
 
 
-def ours(sizes: Sizes) -> Callable[[], Any]:
+class Ours(NamedTuple):
+    """What a training step of ours is made of."""
+
+    model: Any
+    loss_of: Any
+    optimizer: Any
+    x: Any
+    y: Any
+
+
+def parts(sizes: Sizes) -> Ours:
     import tinygrad_nn as tg
     from tinygrad_nn import nn, optim
 
@@ -42,9 +52,12 @@ def ours(sizes: Sizes) -> Callable[[], Any]:
         nn.Linear(sizes.inputs, sizes.hidden), nn.Sigmoid(), nn.Linear(sizes.hidden, sizes.outputs), nn.Sigmoid()
     )
     model.load_state_dict(dict(zip(model.state_dict(), weights)))
-    loss_of = nn.BCELoss()
     optimizer = optim.SGD(model.parameters(), lr=float(RATE))
-    xs, ys = tg.tensor(x), tg.tensor(y)
+    return Ours(model, nn.BCELoss(), optimizer, tg.tensor(x), tg.tensor(y))
+
+
+def ours(sizes: Sizes) -> Callable[[], Any]:
+    model, loss_of, optimizer, xs, ys = parts(sizes)
 
     def step() -> Any:
         optimizer.zero_grad()

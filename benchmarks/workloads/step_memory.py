@@ -23,7 +23,7 @@ def peak(column: str) -> int:
     loaded, and BLAS has its threads and buffers.
     """
     SETUPS[column](SIZES._replace(batch=2))()
-    _warm_up(column)
+    warm_up(column)
     step = SETUPS[column](SIZES)
     with PeakMemory() as memory:
         loss = step()
@@ -31,7 +31,7 @@ def peak(column: str) -> int:
     return memory.grown
 
 
-def _warm_up(column: str) -> None:
+def warm_up(column: str) -> None:
     library: Any = import_module("torch" if column == "PyTorch" else "numpy")
     x, w = library.ones((SIZES.batch, SIZES.inputs)), library.ones((SIZES.inputs, SIZES.hidden))
     for _ in range(3):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from ..measure import OURS, Workload
 
 POINT = 1.2
@@ -61,6 +63,25 @@ def jax_traced() -> Callable[[], Any]:
         return x * jnp.sin(x)
 
     return lambda: jax.grad(jax.grad(jax.grad(f)))(POINT).block_until_ready()
+
+
+def jax_jit() -> Callable[[], Any]:
+    import jax
+    import jax.numpy as jnp
+
+    def f(x: Any) -> Any:
+        return x * jnp.sin(x)
+
+    differentiate = jax.jit(jax.grad(jax.grad(jax.grad(f))))
+    return lambda: differentiate(POINT).block_until_ready()
+
+
+def numpy_plain() -> Callable[[], Any]:
+    return lambda: by_hand(POINT)
+
+
+def by_hand(x: float) -> Any:
+    return -3 * np.sin(x) - x * np.cos(x)
 
 
 WORKLOADS = [

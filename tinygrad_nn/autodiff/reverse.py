@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..dispatch import record_part
 from ..errors import show, statistics
 from ..graph import FREED, SMALL, Node, Spec, describe, mode, modes, reachable
 from ..op import Op, Parts, part
@@ -237,6 +238,8 @@ def _part_at(whole: Tensor, index: int, value: Any) -> Any:
     """One of several results, as a Tensor at its place in the graph if it has a derivative."""
     if type(value) is Spec:
         return value
+    if type(value) is Traced:  # a variable of its own in the program
+        return record_part(whole._node, index, value)  # type: ignore[arg-type]
     return part(whole, index=index) if value.dtype.kind in "fc" else plain_tensor(value)
 
 

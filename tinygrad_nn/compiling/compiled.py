@@ -14,6 +14,7 @@ import numpy as np
 
 from ..autodiff.tree import flatten
 from ..graph import modes, switch
+from .differentiable import Connection
 from .emit import Emitter, Source
 from .glue import MISS, build_call
 from .naming import name_variables
@@ -46,7 +47,14 @@ class Memory(NamedTuple):
 class Entry:
     """One recording with the code that was made of it."""
 
-    def __init__(self, recording: Recording, simplified: Simplified, planned: Plan, source: Source) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        recording: Recording,
+        simplified: Simplified,
+        planned: Plan,
+        source: Source,
+    ) -> None:
         self.recording = recording
         self.simplified = simplified
         self.plan = planned
@@ -57,6 +65,8 @@ class Entry:
         self.space = space
         self.core: Callable[..., Any] = space[source.function]
         self.call = build_call(recording, self.core)
+        if any(recording.live):
+            self.call = Connection(function, recording, Compiled).call(self.call, MISS)
 
 
 class Compiled:
@@ -163,7 +173,7 @@ def make_entry(recording: Recording, function: Callable[..., Any], *, reuse: boo
     planned = plan(simplified.program, simplified.witnesses, reuse=reuse)
     emitter = Emitter(planned, simplified.witnesses, simplified.careful, recording.program.name)
     source = emitter.emit(_heading(recording))
-    return Entry(recording, simplified, planned, source)
+    return Entry(function, recording, simplified, planned, source)
 
 
 def _follow(recording: Recording, simplified: Simplified) -> None:

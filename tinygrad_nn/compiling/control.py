@@ -31,7 +31,9 @@ class History(list[tuple[Any, ...]]):
 # --- the operations --------------------------------------------------------------------------------------------------
 
 
-def _scan_definition(*inputs, body, consts, carry, length, reverse, history):
+def _scan_definition(
+    *inputs: Any, body: Program, consts: int, carry: int, length: int, reverse: bool, history: tuple[int, ...]
+) -> Any:
     """A loop of fixed length.
 
     Inputs: `consts` values that every step reads, `carry` values that go from step to step, and arrays of which step t
@@ -42,7 +44,7 @@ def _scan_definition(*inputs, body, consts, carry, length, reverse, history):
     `history`, an array of `length` rows with that value of the carry before step t. A history that nobody reads can be
     left out of `history` and of the results.
     """
-    fixed, state, xs = inputs[:consts], inputs[consts : consts + carry], inputs[consts + carry :]
+    fixed, state, xs = inputs[:consts], list(inputs[consts : consts + carry]), inputs[consts + carry :]
     ys = [np.empty((length, *var.shape), var.dtype) for var in body.results[carry:]]
     pasts = [np.empty((length, *state[i].shape), state[i].dtype) for i in history]
     for t in reversed(range(length)) if reverse else range(length):
@@ -55,7 +57,7 @@ def _scan_definition(*inputs, body, consts, carry, length, reverse, history):
     return _results([*state, *ys, *pasts])
 
 
-def _cond_definition(pred, *operands, then, otherwise):
+def _cond_definition(pred: Any, *operands: Any, then: Program, otherwise: Program) -> Any:
     """One of two branches.
 
     Inputs: a bool, and the operands, which both programs `then` and `otherwise` take. Results: those of the program
@@ -64,7 +66,7 @@ def _cond_definition(pred, *operands, then, otherwise):
     return _results(run(then if pred else otherwise, operands))
 
 
-def _while_definition(*inputs, test, body, consts, history):
+def _while_definition(*inputs: Any, test: Program, body: Program, consts: int, history: bool) -> Any:
     """A loop that goes on as long as a condition holds.
 
     Inputs: `consts` values that every step reads, then the values that go from step to step. Both programs take all of
@@ -80,7 +82,7 @@ def _while_definition(*inputs, test, body, consts, history):
     return _results([*state, past] if history else state)
 
 
-def _unwind_definition(history, *inputs, body, consts):
+def _unwind_definition(history: History, *inputs: Any, body: Program, consts: int) -> Any:
     """The way back through a `while_loop`, newest entry of its history first.
 
     Inputs: the history, `consts` values that every step reads, then the values that go from step to step. `body` takes
@@ -394,7 +396,7 @@ while_loop.forward_derivative(_push_while)
 
 
 def replay(program: Program, values: Sequence[Any]) -> list[Any]:
-    """The results of a program on Tensors, through the dispatch, so that they are recorded and can be differentiated."""
+    """The results of a program on Tensors, through the dispatch, so that they are recorded and differentiable."""
     known: dict[Var, Any] = dict(zip(program.inputs, values, strict=True))
 
     def value(x: Any) -> Any:
@@ -437,7 +439,7 @@ def _push(program: Program, inputs: Sequence[Any], tangents: Sequence[Any]) -> t
     with mode("recording", True):
         outs = replay(program, given)
     roots = [out._node if isinstance(out, Tensor) else None for out in outs]
-    seeds = {x._node: t for x, t in zip(given, tangents, strict=True) if t is not None}
+    seeds: dict[Any, Any] = {x._node: t for x, t in zip(given, tangents, strict=True) if t is not None}
     pushed, _ = push_forward([root for root in roots if root is not None], seeds, start)
     return outs, [None if root is None else _tensor(pushed.get(root)) for root in roots]
 

@@ -19,7 +19,7 @@ from .program import Program, Step, Var
 from .recorder import Recorder
 
 
-def _cut_definition(x):
+def _cut_definition(x: Any) -> Any:
     """The input itself, with derivative zero."""
     return x
 
@@ -100,8 +100,8 @@ class Inner(Recorder):
             return var
         if isinstance(x, Tensor) and x._node is not None:
             self._roots.append(x._node)
-        traced: Traced = self._seen(x, x._value if isinstance(x, Tensor) else x)
-        return traced.var
+        var: Var = self._seen(x, x._value if isinstance(x, Tensor) else x).var
+        return var
 
     # --- what is read ------------------------------------------------------------------------------------------------
 

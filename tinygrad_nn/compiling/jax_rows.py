@@ -101,7 +101,7 @@ def _signbit(w: Writer, step: Step) -> str:
 
 
 def _power(w: Writer, step: Step) -> str | None:
-    x, y = step.inputs
+    y = step.inputs[1]
     if step.out.dtype.kind in "iu" and type(y) is Var and y.dtype.kind == "i":
         w.refuse(f"jnp.any({w.of(y)} < 0)", ValueError, "power: integers have no negative powers that are integers")
     return _infix("**", "power")(w, step)
@@ -333,12 +333,54 @@ def _cross_entropy(w: Writer, step: Step) -> str:
     return _reduced(losses, step, prod(shape_of(labels)))
 
 
+# --- loops and branches ----------------------------------------------------------------------------------------------
+
+
+def _tuple(w: Writer, inputs: tuple[Any, ...]) -> str:
+    return f"({''.join(f'{w.cast(x, dtype_of(x), exactly=True)}, ' for x in inputs)})"
+
+
+def _scan(w: Writer, step: Step) -> str | None:
+    body = w.define(step.params["body"])
+    if body is None:
+        return None
+    consts, carry, length, reverse, history = (
+        step.params[name] for name in ("consts", "carry", "length", "reverse", "history")
+    )
+    fixed, state = step.inputs[:consts], step.inputs[consts : consts + carry]
+    given = ", ".join(_tuple(w, inputs) for inputs in (fixed, state, step.inputs[consts + carry :]))
+    return f"{w.use('scan')}({body}, {given}, {length}, {reverse}, {setting_text(history)})"
+
+
+def _cond(w: Writer, step: Step) -> str | None:
+    then, otherwise = w.define(step.params["then"]), w.define(step.params["otherwise"])
+    if then is None or otherwise is None:
+        return None
+    choice, *operands = step.inputs
+    given = "".join(f", {w.cast(x, dtype_of(x), exactly=True)}" for x in operands)
+    return f"jax.lax.cond({w.cast(choice, np.bool_, exactly=True)}, {then}, {otherwise}{given})"
+
+
+def _while_loop(w: Writer, step: Step) -> str | None:
+    if step.params["history"]:  # of a length that only the loop tells
+        return None
+    test, body = w.define(step.params["test"]), w.define(step.params["body"])
+    if test is None or body is None:
+        return None
+    consts = step.params["consts"]
+    given = ", ".join(_tuple(w, inputs) for inputs in (step.inputs[:consts], step.inputs[consts:]))
+    return f"{w.use('while_loop')}({test}, {body}, {given})"
+
+
 # --- all rows --------------------------------------------------------------------------------------------------------
 
 _SAME_NAME = (
     "sqrt cbrt hypot sign copysign exp exp2 expm1 log log2 log10 log1p logaddexp sin cos tan arcsin arccos arctan "
     "arctan2 sinh cosh tanh arcsinh arccosh arctanh deg2rad rad2deg maximum minimum fmax fmin left_shift right_shift"
 )
+
+#: Ops whose expressions are tuples of results.
+PARTED = frozenset(("split", "unstack", "scan", "cond", "while_loop"))
 
 #: By name of the op. An op without a row is computed by its own kernel, outside of what JAX compiles.
 ROWS: dict[str, Row] = {
@@ -402,7 +444,7 @@ ROWS: dict[str, Row] = {
     "log_softmax": _in_float("log_softmax", "axis"),
     "sum_to": _sum_to,
     **SHAPE_ROWS,
-    # products, layers and losses
+    # products and layers
     "matmul": _matmul,
     "vecdot": _vecdot,
     "tensordot": _tensordot,
@@ -410,6 +452,12 @@ ROWS: dict[str, Row] = {
     "linear_map": _linear_map,
     "linear": _linear_map,
     "vector_norm": _vector_norm,
+    # loops and branches
+    "stop_gradient": same,
+    "scan": _scan,
+    "cond": _cond,
+    "while_loop": _while_loop,
+    # losses
     "one_hot": _one_hot,
     "mse_loss": _mse_loss,
     "binary_cross_entropy": _binary_cross_entropy,

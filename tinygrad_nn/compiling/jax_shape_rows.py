@@ -184,7 +184,8 @@ def _indexed_shape(step: Step, arrays: tuple[Any, ...], shape: tuple[int, ...]) 
     ]
     rest = iter(values)
     place = tuple(next(rest) if isinstance(part, str) else part for part in step.params["key"])
-    return np.broadcast_to(np.int8(0), shape)[place].shape
+    found: tuple[int, ...] = np.broadcast_to(np.int8(0), shape)[place].shape
+    return found
 
 
 def _places(shape: tuple[int, ...], key: str) -> str:

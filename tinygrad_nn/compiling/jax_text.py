@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .program import Step, Var
+from .program import Program, Step, Var
 
 
 class Writer(Protocol):
@@ -24,6 +24,9 @@ class Writer(Protocol):
 
     def use(self, helper: str) -> str:
         """The name of one of the `HELPERS`, which is then defined."""
+
+    def define(self, program: Program) -> str | None:
+        """The name of a function for the body of a loop or a branch; None where something in it cannot be written."""
 
     def refuse(self, condition: str, error: type[Exception], message: str) -> None:
         """Have the call raise if `condition` holds: NumPy would have raised there."""
@@ -99,6 +102,19 @@ def wins(places, size):
 def update(x, places, value):
     last = jnp.where(wins(places, x.size), places, x.size)  # what loses is written nowhere
     return x.reshape(-1).at[last].set(value, mode="drop").reshape(x.shape)
+""",
+    "scan": """
+def scan(body, fixed, state, xs, length, reverse, history):
+    def step(state, x):
+        out = body(*fixed, *state, *x)
+        return out[: len(state)], (*out[len(state) :], *(state[i] for i in history))
+
+    last, stacked = jax.lax.scan(step, state, xs, length, reverse)
+    return (*last, *stacked)
+""",
+    "while_loop": """
+def while_loop(test, body, fixed, state):
+    return jax.lax.while_loop(lambda state: test(*fixed, *state)[0], lambda state: body(*fixed, *state), state)
 """,
 }
 #: Helpers that others use.

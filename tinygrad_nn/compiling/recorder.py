@@ -65,6 +65,8 @@ class Recorder:
         #: Tensors whose gradient a call takes away.
         self.cleared: list[Tensor] = []
         self._bound: list[tuple[Any, Any]] = []
+        #: Whether nothing is to be written outside, whatever the function does.
+        self.read_only = False
 
     # --- what the dispatch asks for ----------------------------------------------------------------------------------
 
@@ -275,7 +277,7 @@ class Recorder:
         """Bring everything outside back to what it was before the recording."""
         for generator, _, state in self._generators.values():
             generator.bit_generator.state = state
-        self._bound = [(ref(tensor), tensor._value) for tensor, *_ in self._kept.values()]
+        self._bound = [(ref(t), t._value) for t, value, *_ in self._kept.values() if t._value is not value]
         for tensor, value, node, constant in self._kept.values():
             tensor._value = value
             tensor._node = node
@@ -308,8 +310,18 @@ class Recorder:
                 self.guards.append(("number", tensor, np.copy(value)))
         for module, training in self._modules.values():
             self.guards.append(("training", module, training))
-        self._write_tensors()
-        self._write_gradients()
+        if not self.read_only:
+            self._write_tensors()
+            self._write_gradients()
+            self._write_entries()
+        for array, var in self._arrays.values():
+            if sys.getrefcount(array) > _UNSHARED:
+                var.kind = "state"
+                self.places[var] = ArrayPlace(array)
+                self.program.state.append(var)
+        self.guards = [guard for guard in map(_of_living, self.guards) if guard is not None]
+
+    def _write_entries(self) -> None:
         for key, (optimizer, parameter, state, entries) in self._entries.items():
             for name, value in entries.items():
                 start = self._entry_starts.get((*key, name))
@@ -320,12 +332,6 @@ class Recorder:
                         f"compile: {type(optimizer).__name__} sets {name!r} to {value!r} in a step; what a compiled "
                         "step remembers must be computed from Tensors and from what it remembers"
                     )
-        for array, var in self._arrays.values():
-            if sys.getrefcount(array) > _UNSHARED:
-                var.kind = "state"
-                self.places[var] = ArrayPlace(array)
-                self.program.state.append(var)
-        self.guards = [guard for guard in map(_of_living, self.guards) if guard is not None]
 
     def _write(self, old: Var | None, place: Place, new: Var) -> None:
         """A write to a place that was read as `old`, or not read at all."""

@@ -84,8 +84,8 @@ class Recording:
     returned : object
         How they are nested.
     lines : dict
-    live : list of Node
-        Leaves that a returned Tensor is still connected to.
+    live : list of bool
+        Of what the function returns: whether it is a Tensor that can still be differentiated.
     """
 
     program: Program
@@ -97,7 +97,7 @@ class Recording:
     guards: list[tuple[Any, ...]]
     leaves: list[tuple[str, Any]]
     returned: Any
-    live: bool = False
+    live: list[bool] = field(default_factory=list)
     argument_names: list[str] = field(default_factory=list)
 
 
@@ -151,7 +151,7 @@ def record(
             out = _run(function, unflatten(structure, stand_ins))
             results, returned = flatten(out)
             found = [_result(x, recorder) for x in results]
-            live = any(_is_live(x) for x in results)
+            live = [_is_live(x) for x in results]
         held = [i for i, (stand_in, _) in tensors.items() if recorder.touched(stand_in)]
         del out, results
     except BaseException:

@@ -12,6 +12,7 @@ from ..ops.elementwise import absolute, expm1, log, softplus, where
 from ..ops.reduction import log_softmax
 from ..ops.shape import astype, moveaxis, reshape
 from ..tensor import Tensor, as_array
+from ..traced import Traced
 from ..values import plain_tensor
 
 _binary_cross_entropy = fused.binary_cross_entropy.apply
@@ -268,7 +269,8 @@ def cross_entropy(
     codes, labels = class_numbers("cross_entropy", target)
     scores = _classes_last("cross_entropy", input, codes.shape)
     if weight is None and label_smoothing == 0 and not _holds(codes, ignore_index):
-        check_range("cross_entropy", codes, scores.shape[-1])
+        codes = check_range("cross_entropy", codes, scores.shape[-1])
+        labels = codes if is_recorded(codes) else labels
         return fused.cross_entropy(scores, labels, reduction=reduction)
     scores = log_softmax(scores, axis=-1)
     return _labelled("cross_entropy", scores, codes, weight, ignore_index, reduction, label_smoothing)
@@ -282,9 +284,10 @@ def _labelled(
     classes = scores.shape[-1]
     weight = _class_weight(weight, classes)
     ignored = codes == ignore_index
-    codes = np.where(ignored, 0, codes)
-    check_range(name, codes, classes)
-    if reduction == "mean" and ignored.all():
+    recorded = is_recorded(codes)
+    codes = where(ignored, 0, codes) if recorded else np.where(ignored, 0, codes)
+    codes = check_range(name, codes, classes)
+    if reduction == "mean" and not recorded and ignored.all():
         raise ValueError(f"{name}: there is no sample to take the mean of: every label is ignore_index={ignore_index}")
     flat = reshape(scores, shape=(-1, classes))
     losses = reshape(-flat[np.arange(codes.size), codes.ravel()], shape=codes.shape)
@@ -293,7 +296,7 @@ def _labelled(
     if smoothing:
         spread = -(scores if weight is None else scores * weight).sum(-1)
         losses = (1 - smoothing) * losses + smoothing / classes * spread
-    if ignored.any():
+    if recorded or ignored.any():
         losses = where(ignored, 0, losses)
         shares = where(ignored, 0, 1.0 if shares is None else shares)
     return losses.sum() / shares.sum() if reduction == "mean" and shares is not None else _reduce(losses, reduction)
@@ -375,7 +378,14 @@ def class_numbers(name: str, target: Any) -> tuple[Any, Any]:
             f"{name}: labels must be integers, but these are {values.dtype} of shape {values.shape}; convert them with "
             ".astype(int), or give probabilities in the shape of the scores to cross_entropy"
         )
+    if is_recorded(labels):
+        return astype(labels, np.intp), labels
     return np.asarray(values, np.intp), labels
+
+
+def is_recorded(labels: Any) -> bool:
+    """Whether labels stand for those of every call, while a program is recorded."""
+    return type(getattr(labels, "_value", labels)) is Traced
 
 
 def _classes_last(name: str, input: Any, shape: tuple[int, ...]) -> Any:
@@ -392,17 +402,17 @@ def _classes_last(name: str, input: Any, shape: tuple[int, ...]) -> Any:
 
 
 def _holds(codes: Any, label: int) -> bool:
+    if is_recorded(codes):  # as it is in the call that is recorded; other calls are checked
+        codes = codes._value.value
     return bool((codes == label).any())
 
 
-def check_range(name: str, codes: Any, classes: int) -> None:
-    # Seen as unsigned, negative labels are large: one pass finds both kinds.
-    if codes.size and codes.view(np.uintp).max() >= classes:
-        bad = codes[(codes < 0) | (codes >= classes)]
-        raise ValueError(
-            f"{name}: labels must be in 0 … {classes - 1}, as there are {classes} classes, "
-            f"but {bad.size} of {codes.size} are not, such as {bad.flat[0]}"
-        )
+def check_range(name: str, codes: Any, classes: int) -> Any:
+    """The labels, once they are known to be of the classes that there are."""
+    if is_recorded(codes):
+        return fused.checked_labels(codes, classes=classes, name=name)
+    fused.checked_labels.kernel(codes, classes=classes, name=name)
+    return codes
 
 
 def _class_weight(weight: Any, classes: int) -> Any:

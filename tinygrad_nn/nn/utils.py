@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..ops.shape import concat, ravel
+from ..graph import modes
+from ..ops.elementwise import absolute, clip, minimum
+from ..ops.shape import concat, ravel, stack
 from ..tensor import Tensor
 from ..values import plain_tensor
 
@@ -73,6 +75,8 @@ def clip_grad_norm_(
         raise ValueError(f"max_norm must not be negative, norm_type must be positive; given {max_norm}, {norm_type}")
     if not found:
         return plain_tensor(np.float32(0))
+    if modes.trace is not None:
+        return _clip_recorded(found, max_norm, norm_type)
     norm = _norm([p.grad._value for p in found if p.grad is not None], norm_type)
     if error_if_nonfinite and not math.isfinite(norm):
         raise RuntimeError(f"clip_grad_norm_: the norm of the gradients is {norm}, so they cannot be scaled by it")
@@ -84,13 +88,31 @@ def clip_grad_norm_(
     return plain_tensor(np.result_type(*(p.dtype for p in found)).type(norm))
 
 
+def _clip_recorded(found: list[Tensor], max_norm: float, norm_type: float) -> Tensor:
+    """The same while a program is recorded: without a look at the norm, all gradients are scaled, perhaps by 1."""
+    grads = [p.grad for p in found if p.grad is not None]
+    if norm_type == math.inf:
+        norm = _largest(grads)
+    else:
+        powers = [(absolute(g.astype(np.float64)) ** norm_type).sum() for g in grads]
+        norm = sum(powers[1:], powers[0]) ** (1 / norm_type)
+    factor = minimum(max_norm / (norm + 1e-6), 1.0)
+    for p, g in zip(found, grads, strict=True):
+        p.grad = g * factor.astype(p.dtype)
+    return norm.astype(np.result_type(*(p.dtype for p in found)))  # type: ignore[no-any-return]
+
+
+def _largest(grads: list[Any]) -> Any:
+    return stack([absolute(g).max().astype(np.float64) for g in grads]).max()
+
+
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
     """Limit every element of the gradients to ±clip_value."""
     if not clip_value >= 0:
         raise ValueError(f"clip_value must not be negative, given {clip_value}")
     for p in _with_gradients(parameters):
         assert p.grad is not None
-        p.grad = plain_tensor(np.clip(p.grad._value, -clip_value, clip_value))
+        p.grad = clip(p.grad.detach(), -clip_value, clip_value)
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:

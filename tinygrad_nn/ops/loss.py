@@ -145,6 +145,19 @@ binary_cross_entropy_with_logits.derivatives(
 )
 
 
+@op(differentiable=False)
+def checked_labels(labels, *, classes, name):
+    """The labels themselves, if all are of the classes that there are."""
+    # Seen as unsigned, negative labels are large: one pass finds both kinds.
+    if labels.size and np.asarray(labels, np.intp).view(np.uintp).max() >= classes:
+        bad = labels[(labels < 0) | (labels >= classes)]
+        raise ValueError(
+            f"{name}: labels must be in 0 … {classes - 1}, as there are {classes} classes, "
+            f"but {bad.size} of {labels.size} are not, such as {bad.flat[0]}"
+        )
+    return labels
+
+
 @op(formula="cross_entropy({x}, {labels})")
 def cross_entropy(x, labels, *, reduction="mean"):
     """−log softmax(x) at the label, over the last axis, with ∂/∂x = softmax(x) − one_hot(label)."""

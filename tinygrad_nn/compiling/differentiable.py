@@ -1,0 +1,162 @@
+"""Compiled functions whose results are differentiated outside: their pullback is recorded and compiled too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ..autodiff.reverse import reverse
+from ..autodiff.tree import flatten, unflatten
+from ..graph import Node, mode, modes
+from ..op import Op
+from ..tensor import Tensor
+from ..traced import Traced
+from ..values import leaf, plain_tensor
+from .recording import Recording
+from .state import GeneratorPlace, TensorPlace
+
+if TYPE_CHECKING:
+    from .compiled import Compiled
+
+
+class Connection:
+    """Connects the results of one recording's calls to the graph around them.
+
+    Parameters
+    ----------
+    function : callable
+    recording : Recording
+    compiled : type
+        `Compiled`, for the pullback.
+    """
+
+    def __init__(self, function: Callable[..., Any], recording: Recording, compiled: type[Compiled]) -> None:
+        self.function = function
+        self.recording = recording
+        self._compiled = compiled
+        self._pullback: Compiled | None = None
+
+    def call(self, inner: Callable[[Any, Any], Any], miss: object) -> Callable[[Any, Any], Any]:
+        """What is called instead of `inner`, which knows nothing of graphs."""
+
+        def connected(args: Any, kwargs: Any) -> Any:
+            if not modes.recording:
+                return inner(args, kwargs)
+            call = _Call(self, args, kwargs)
+            out = inner(args, kwargs)
+            return out if out is miss else call.results(out)
+
+        return connected
+
+    def pullback(self, call: _Call) -> Compiled:
+        """The compiled pullback; the first call tells what is fixed of all."""
+        if self._pullback is None:
+            self._pullback = self._compiled(partial(pull, call))
+        return self._pullback
+
+
+def generator_states(recording: Recording) -> list[tuple[Any, Any]]:
+    """Where the random generators stand that a program draws from."""
+    return [(p.holder, p.holder.bit_generator.state) for p in recording.places if isinstance(p, GeneratorPlace)]
+
+
+class _Call:
+    """One call: what it was given and read, to be differentiated later."""
+
+    def __init__(self, connection: Connection, args: Any, kwargs: Any) -> None:
+        self.connection = connection
+        self.recording = recording = connection.recording
+        self.states = generator_states(recording)
+        self.leaves, self.structure = flatten((args, kwargs))
+        self.live = [i for i, alive in enumerate(recording.live) if alive]
+        self.given = [i for i, x in enumerate(self.leaves) if isinstance(x, Tensor) and x._node is not None]
+        held = (p.holder for p in recording.places if type(p) is TensorPlace and p.holder._node is not None)
+        inside = {id(self.leaves[i]) for i in self.given}
+        self.read: list[Tensor] = [tensor for tensor in dict.fromkeys(held) if id(tensor) not in inside]
+        # As they are now: what is bound to them later is not what this call computed with.
+        self.read_values = [tensor._value for tensor in self.read]
+        self.nodes = [x._node for x in (*(self.leaves[i] for i in self.given), *self.read)]
+        self.values = [x._value if isinstance(x, Tensor) else x for x in self.leaves]
+
+    def results(self, out: Any) -> Any:
+        """`out` with its live Tensors made results of one op on everything that was read."""
+        outs, structure = flatten(out)
+        values = tuple(outs[i]._value for i in self.live)
+        stand_in = Op(_definition, name=f"compiled({self.recording.program.name})")
+        stand_in.kernel = lambda *_: values if len(values) > 1 else values[0]
+        stand_in.derivatives(jointly=self._pull, reads=())
+        made = stand_in(*(self.leaves[i] for i in self.given), *self.read)
+        for i, result in zip(self.live, made if len(values) > 1 else (made,), strict=True):
+            outs[i] = result
+        return unflatten(structure, outs)
+
+    def _pull(self, needed: tuple[bool, ...], g: Any, out: Any, *_: Any) -> list[Any]:
+        gradients = list(g) if isinstance(g, tuple) else [g]
+        after = [(generator, generator.bit_generator.state) for generator, _ in self.states]
+        for generator, state in self.states:
+            generator.bit_generator.state = state
+        try:
+            if any(isinstance(x, Tensor | Traced) for x in gradients):
+                return self._pull_recorded(gradients)
+            found = self.connection.pullback(self)(list(self.values), list(self.read_values), gradients)
+        finally:
+            for generator, state in after:
+                generator.bit_generator.state = state
+        return list(found)
+
+    def _pull_recorded(self, gradients: list[Any]) -> list[Any]:
+        """The gradients by an ordinary run that is recorded itself, for higher derivatives."""
+        record = any(isinstance(x, Tensor) for x in gradients)
+        saved = [(tensor, tensor._value, tensor._node) for tensor in self.read]
+        nodes: list[Any] = list(self.nodes)
+        try:
+            for tensor, value, node in zip(self.read, self.read_values, nodes[len(self.given) :]):
+                tensor._value, tensor._node = value, node
+            with mode("recording", True):
+                outs = self._run(self.leaves)
+                seeds = {outs[i]._node: x for i, x in zip(self.live, gradients, strict=True)}
+                found = reverse(seeds, targets=nodes, retain_graph=True, record=record)
+        finally:
+            for tensor, value, node in saved:
+                tensor._value, tensor._node = value, node
+        return [found.get(node) for node in nodes]
+
+    def _run(self, leaves: list[Any]) -> list[Any]:
+        args, kwargs = unflatten(self.structure, leaves)
+        return flatten(self.connection.function(*args, **kwargs))[0]
+
+
+def _definition(*inputs: Any) -> Any:
+    """A compiled function, seen from outside as one operation."""
+
+
+def pull(call: _Call, values: list[Any], read: list[Any], gradients: list[Any]) -> list[Any]:
+    """Gradients of the results of a call with respect to what it was given and what it read.
+
+    Recorded once: which Tensors take part is fixed, their values are arguments.
+    """
+    leaves: list[Any] = [plain_tensor(v) if isinstance(x, Tensor) else v for x, v in zip(call.leaves, values)]
+    nodes: list[Node] = []
+    for i in call.given:
+        leaves[i]._node = leaf(leaves[i])
+        nodes.append(leaves[i]._node)
+    saved = [(tensor, tensor._value, tensor._node) for tensor in call.read]
+    try:
+        for tensor, value in zip(call.read, read, strict=True):
+            if modes.trace is not None:
+                modes.trace.keep(tensor)
+            tensor._value = value
+            tensor._node = leaf(tensor)
+            nodes.append(tensor._node)
+        with mode("recording", True):
+            outs = call._run(leaves)
+            seeds = {outs[i]._node: x for i, x in zip(call.live, gradients, strict=True)}
+            found = reverse(seeds, targets=nodes)
+    finally:
+        for tensor, value, node in saved:
+            tensor._value, tensor._node = value, node
+    trace: Any = modes.trace
+    if trace is not None:
+        trace.read_only = True  # running a second time must not leave anything behind a second time
+    return [found.get(node) for node in nodes]
