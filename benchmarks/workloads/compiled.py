@@ -16,7 +16,7 @@ from .mlp import Sizes
 
 EAGER = f"{OURS}, eager"
 KEPT = f"{OURS}, gradients kept"
-FIRST = f"{OURS}, first in a process"
+FIRST = f"{OURS}, first call"
 
 STEP_NOTE = (
     "compiled; the step ends with zero_grad() instead of beginning with it, so that gradients, which nobody sees, need "
@@ -156,7 +156,7 @@ WORKLOADS = [
         sampled=True,
         rounds=0.3,
         tolerance=None,
-        note=f"in a process that has compiled before; {FIRST}: with the import of what compiles",
+        note=f"in a process that has compiled before; {FIRST}: the first in a process, with the import of what compiles",
     ),
     Workload(
         key="H compiled",
@@ -182,6 +182,7 @@ WORKLOADS = [
         scale=1e3,
         columns={
             OURS: function_of_many_on_jax,
+            EAGER: elementwise.ours,
             "NumPy": elementwise.numpy_plain,
             "PyTorch": elementwise.torch_eager,
             "JAX jit": elementwise.jax_jit,

@@ -13,10 +13,8 @@ from typing import Any
 
 from ..measure import OURS, PeakMemory, Workload, resident, sampled_by
 from . import mlp, step_memory
-from .compiled import EAGER, KEPT, training_step
+from .compiled import EAGER, FIRST, KEPT, training_step
 from .step_memory import ENVIRONMENT, SIZES
-
-RECORDING = f"{OURS}, first call"
 
 
 def peak(column: str) -> int:
@@ -33,7 +31,7 @@ def peak(column: str) -> int:
     with PeakMemory() as memory:
         loss = step()
     assert float(loss) > 0
-    if column == RECORDING:
+    if column == FIRST:
         return memory.grown
     del loss
     with PeakMemory() as memory:  # collects garbage first
@@ -62,7 +60,7 @@ WORKLOADS = [
         unit="MB",
         scale=1e-6,
         columns={
-            **{name: sampled_by(code(name), **ENVIRONMENT) for name in (OURS, KEPT, RECORDING)},
+            **{name: sampled_by(code(name), **ENVIRONMENT) for name in (OURS, KEPT, FIRST)},
             EAGER: sampled_by(step_memory.code(OURS), **ENVIRONMENT),
             "PyTorch": sampled_by(step_memory.code("PyTorch"), **ENVIRONMENT),
         },
@@ -71,6 +69,6 @@ WORKLOADS = [
         rounds=0.2,
         tolerance=None,
         note="peak of a later call above the state before the first one: what the compiled function keeps counts. "
-        f"{RECORDING}: the peak of the one call that records. Each sample in a fresh process",
+        f"{FIRST}: the peak of the one call that records. Each sample in a fresh process",
     )
 ]

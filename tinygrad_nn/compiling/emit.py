@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from .blocks import Chain
 from .embed import Kernels, NotWritable, constant_text
-from .forms import UFUNCS
+from .forms import UFUNCS, form_of
 from .naming import Namer
 from .plan import Plan
 from .program import Program, Step, Var
@@ -64,6 +65,8 @@ class Emitter:
         self._inline: dict[Var, str] = {}
         self._hoisted: list[str] = []
         self._uses = _use_counts(plan)
+        self._chains: list[str] = []
+        self._flat: dict[Var, str] = {}
 
     # --- the whole ---------------------------------------------------------------------------------------------------
 
@@ -95,6 +98,7 @@ class Emitter:
             lines += self._hoisted if line is _HOISTED else [line]
         if self.plan.results:
             lines += ["", "", *_UNHELD.strip().splitlines()]
+        lines += self._chains
         if careful:
             lines += ["", "", *careful]
         lines += ["", "", '@np.errstate(all="ignore")', f"def {self.function}({arguments}):", *body, ""]
@@ -194,6 +198,8 @@ class Emitter:
         """The lines of a step; none where it is an expression that stands where it is used."""
         form = self.plan.forms[step]
         self.used.update(form.names)
+        if form.kind == "chain":
+            return self._chain(step)
         if form.kind == "call":
             return [f"    {', '.join(self.names(x) for x in step.outputs)} = {self._call(step)}{_note(step)}"]
         operands = [self._operand(x, step) for x in step.inputs]
@@ -206,6 +212,67 @@ class Emitter:
         text = form.text.format(*operands, out=self.names(target))
         first, *more = text.splitlines()
         return [f"    {first}{_note(step, len(first))}", *(f"    {line}" for line in more)]
+
+    def _chain(self, step: Step) -> list[str]:
+        """A loop over pieces, each handed to a function that runs the steps on it."""
+        chain: Chain = step.params["chain"]
+        buffers, buffer_of = self.plan.pieces[chain]
+        name = self.names.unique("piecewise")
+        memory = {buffer: self.names.unique("p") for buffer in buffers}
+        for buffer, piece in memory.items():
+            dtype = constant_text(np.dtype(buffer.tenants[0].dtype))
+            self._hoisted.append(f"{piece} = np.empty({chain.piece}, {dtype})")
+        arrays = [*chain.inputs, *chain.outputs]
+        parameters = [self.names(x) for x in (*arrays, *chain.numbers)]
+        inside = {x: memory[buffer] for x, buffer in buffer_of.items()}
+        lines = ["", "", f"def {name}({', '.join([*parameters, *memory.values()])}):"]
+        for inner in chain.steps:
+            form = form_of(inner)
+            self.used.update(form.names)
+            operands = [inside.get(x) or self.names(x) if type(x) is Var else self._number(x, inner, False) for x in inner.inputs]
+            if inner.out.scalar:
+                lines.append(f"    {self.names(inner.out)} = {form.text.format(*operands)}")
+            else:
+                lines.append("    " + form.text.format(*operands, out=inside.get(inner.out) or self.names(inner.out)))
+        sums = [self.names(x) for x in chain.sums]
+        if sums:
+            lines.append(f"    return {', '.join(sums)}")
+        self._chains += lines
+        body = [self._flattened(x) for x in arrays]
+        calls = [text for made in body for text in made[1]]
+        flat = [made[0] for made in body]
+        numbers = [self.names(x) for x in chain.numbers]
+        whole = chain.size - chain.size % chain.piece
+        for i, x in enumerate(chain.sums):
+            calls.append(f"    {sums[i]} = 0.0")
+        call = f"{name}({', '.join([*(f'{x}[i : i + {chain.piece}]' for x in flat), *numbers, *memory.values()])})"
+        calls.append(f"    for i in range(0, {whole}, {chain.piece}):")
+        calls += self._summed("        ", call, sums)
+        if whole < chain.size:
+            rest = chain.size - whole
+            pieces = [f"{x}[{whole}:]" for x in flat]
+            call = f"{name}({', '.join([*pieces, *numbers, *(f'{x}[:{rest}]' for x in memory.values())])})"
+            calls += self._summed("    ", call, sums)
+        for text, x in zip(sums, chain.sums):
+            calls.append(f"    {text} = {constant_text(np.dtype(x.dtype))}({text})")
+        return calls
+
+    def _summed(self, indent: str, call: str, sums: list[str]) -> list[str]:
+        if not sums:
+            return [f"{indent}{call}"]
+        more = [self.names.unique("more") for _ in sums]
+        return [f"{indent}{', '.join(more)} = {call}", *(f"{indent}{x} += float({y})" for x, y in zip(sums, more))]
+
+    def _flattened(self, x: Var) -> tuple[str, list[str]]:
+        """A name for an array in one row, and the lines that make it."""
+        if len(x.shape) == 1:
+            return self._operand(x), []
+        name = self.names.unique(f"{self.names(x)}_flat")
+        text = f"{name} = {self._operand(x)}.reshape(-1)"
+        if x in self.plan.buffer_of:
+            self._hoisted.append(text)
+            return name, []
+        return name, [f"    {text}"]
 
     def _view(self, step: Step, text: str) -> list[str]:
         source, out = step.inputs[0], step.out

@@ -84,6 +84,7 @@ def form_of(step: Step) -> Form:
 
 
 CALL = Form("call", "")
+CHAIN = Form("chain", "")
 
 
 def _ufunc_form(step: Step, name: str) -> Form:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .forms import Form, form_of
+from .blocks import Chain, in_blocks
+from .forms import CHAIN, Form, form_of
 from .program import Program, Step, Var
 
 
@@ -52,11 +53,18 @@ class Plan:
     results: list[Var]
     targets: dict[Var, Var]
     copies: list[tuple[Var, Var]]
+    #: By chain, the buffers of its pieces, and which variable is in which.
+    pieces: dict[Chain, tuple[list[Buffer], dict[Var, Buffer]]]
 
     @property
     def nbytes(self) -> int:
         """Bytes of all buffers together."""
-        return sum(buffer.nbytes for buffer in self.buffers)
+        pieces = [buffer for buffers, _ in self.pieces.values() for buffer in buffers]
+        return sum(buffer.nbytes for buffer in (*self.buffers, *pieces))
+
+
+#: Forms that put their results into given arrays.
+_INTO = frozenset(("into", "elementwise", "chosen", "chain"))
 
 
 def plan(program: Program, witnesses: list[Var], *, pinned: frozenset[Var] = frozenset(), reuse: bool = True) -> Plan:
@@ -72,7 +80,8 @@ def plan(program: Program, witnesses: list[Var], *, pinned: frozenset[Var] = fro
     reuse : bool
         False: every variable has memory of its own.
     """
-    forms = {step: form_of(step) for step in program.steps}
+    in_blocks(program, set(program.writes.values()))
+    forms = {step: CHAIN if step.op.name == "chain" else form_of(step) for step in program.steps}
     shown = _shown(program, forms)
     targets, copies = _targets(program, forms, shown)
     body = [step for step in program.steps if not (len(step.outputs) == 1 and step.out in targets)]
@@ -84,7 +93,16 @@ def plan(program: Program, witnesses: list[Var], *, pinned: frozenset[Var] = fro
     for position, step in enumerate(body):
         allocation.place(step, position)
     return Plan(
-        program, body, commits, forms, allocation.buffers, allocation.buffer_of, results, targets, copies
+        program,
+        body,
+        commits,
+        forms,
+        allocation.buffers,
+        allocation.buffer_of,
+        results,
+        targets,
+        copies,
+        {chain: (inner.buffers, inner.buffer_of) for chain, inner in allocation.pieces.items()},
     )
 
 
@@ -111,7 +129,7 @@ def of(x: Var, shown: Shown) -> frozenset[Var]:
 def _writable(x: Var, program: Program, forms: dict[Step, Form]) -> bool:
     """Whether a result is made by a step that takes the array to write into."""
     step = next((s for s in program.steps if x in s.outputs), None)
-    return step is not None and forms[step].kind in ("into", "elementwise", "chosen")
+    return step is not None and forms[step].kind in _INTO
 
 
 def _targets(
@@ -185,16 +203,35 @@ class _Allocation:
         self.buffers: list[Buffer] = []
         self.buffer_of: dict[Var, Buffer] = {}
         self._free: list[Buffer] = []
+        #: By chain, the memory of the pieces that it works on.
+        self.pieces: dict[Chain, _Allocation] = {}
 
     def place(self, step: Step, position: int) -> None:
         """Find memory for what a step makes, then let go of what nothing reads any more."""
         kind = self.forms[step].kind
-        if kind in ("into", "elementwise", "chosen") and step.out not in self.own and step.out.shape:
-            self._give(step.out, self._of_an_input(step, position) or self._found(step.out))
+        for out in step.outputs if kind in _INTO else ():
+            if out not in self.own and out.shape:
+                self._give(out, self._of_an_input(step, position) or self._found(out))
+        if kind == "chain":
+            self._place_pieces(step.params["chain"])
         for x in dict.fromkeys(root for x in step.reads for root in of(x, self.shown)):
             buffer = self.buffer_of.get(x)
             if buffer is not None and self.last[x] == position and buffer.tenants[-1] is x and self.reuse:
                 self._free.append(buffer)
+
+    def _place_pieces(self, chain: Chain) -> None:
+        """Memory for the pieces of what is made inside a chain and read nowhere else."""
+        inner = _Allocation({step: form_of(step) for step in chain.steps}, {}, {}, set(chain.outputs), self.reuse)
+        for position, step in enumerate(chain.steps):
+            for x in step.reads:
+                inner.last[x] = position
+        for x in (*chain.outputs, *chain.sums):
+            inner.last[x] = len(chain.steps)
+        for position, step in enumerate(chain.steps):
+            inner.place(step, position)
+        self.pieces[chain] = inner
+        for buffer in inner.buffers:
+            buffer.nbytes = chain.piece * buffer.tenants[0].dtype.itemsize
 
     def _give(self, out: Var, buffer: Buffer) -> None:
         buffer.tenants.append(out)

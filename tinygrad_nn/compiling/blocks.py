@@ -1,0 +1,143 @@
+"""Long elementwise chains on large arrays, run piece by piece, so that what one step makes is in the cache for the next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..op import Op
+from .forms import form_of
+from .program import Program, Step, Var
+
+#: Arrays of at least this many bytes are worth it: smaller ones stay in the cache as they are.
+LEAST_BYTES = 1 << 19
+#: Bytes of an array's piece: a handful of them fit into a core's own cache.
+PIECE_BYTES = 1 << 16
+#: Chains of fewer steps gain nothing.
+LEAST_STEPS = 3
+
+
+@dataclass(eq=False)
+class Chain:
+    """Steps that are run together on one piece after the other.
+
+    Attributes
+    ----------
+    steps : list of Step
+        Elementwise ones and sums over all elements.
+    size : int
+        Elements of the arrays.
+    piece : int
+        Elements of a piece.
+    inputs : list of Var
+        Arrays that are read, all of one size.
+    numbers : list of Var
+        Numbers that are read.
+    outputs : list of Var
+        Arrays that something else reads.
+    sums : list of Var
+        Results of the sums.
+    """
+
+    steps: list[Step]
+    size: int
+    piece: int
+    inputs: list[Var] = field(default_factory=list)
+    numbers: list[Var] = field(default_factory=list)
+    outputs: list[Var] = field(default_factory=list)
+    sums: list[Var] = field(default_factory=list)
+
+
+def _run_chain(*inputs, chain):
+    """The results of a chain, on whole arrays."""
+    known: dict[Var, Any] = dict(zip([*chain.inputs, *chain.numbers], inputs, strict=True))
+    for step in chain.steps:
+        given = [known.get(x, x) if type(x) is Var else x for x in step.inputs]
+        known[step.out] = step.op.kernel(*given, **step.params)
+    made = tuple(known[x] for x in (*chain.outputs, *chain.sums))
+    return made if len(made) > 1 else made[0]
+
+
+#: Stands for a chain among the steps of a program that is planned.
+chain_op = Op(_run_chain, name="chain", differentiable=False)
+
+
+def in_blocks(program: Program, written: set[Var]) -> None:
+    """Put chains in the place of their steps.
+
+    Parameters
+    ----------
+    program : Program
+    written : set of Var
+        New values of the state, which stay steps of their own.
+    """
+    shapes = {s.out.shape for s in program.steps if len(s.outputs) == 1 and s.out.nbytes >= LEAST_BYTES}
+    for shape in sorted(shapes):
+        program.steps = _with_chains(program, program.steps, shape, written)
+
+
+def _with_chains(program: Program, steps: list[Step], shape: tuple[int, ...], written: set[Var]) -> list[Step]:
+    before: list[Step] = []
+    chain: list[Step] = []
+    after: list[Step] = []
+    late: set[Var] = set()  # made by the chain's sums or by what comes after it
+    made: set[Var] = set()
+    for step in steps:
+        reads = set(step.reads)
+        if reads & late or (not _fits(step, shape, written) and reads & made):
+            after.append(step)
+            late.update(step.outputs)
+        elif not _fits(step, shape, written):
+            (before if step.pure and not after or not reads & late else after).append(step)
+        else:
+            chain.append(step)
+            (late if step.out.scalar else made).add(step.out)
+    if not chain:
+        return steps
+    rest = _with_chains(program, after, shape, written) if after else []
+    if sum(not step.out.scalar for step in chain) < LEAST_STEPS:
+        return [*before, *chain, *rest]
+    return [*before, _as_step(program, chain, rest), *rest]
+
+
+def _fits(step: Step, shape: tuple[int, ...], written: set[Var]) -> bool:
+    """Whether a step works element by element on arrays of a shape, or sums one up."""
+    if len(step.outputs) != 1 or step.out in written:
+        return False
+    if step.op.name == "sum" and step.out.scalar:
+        x = step.inputs[0]
+        return type(x) is Var and x.shape == shape and form_of(step).kind == "number" and x.dtype == step.out.dtype
+    return (
+        step.out.shape == shape
+        and step.out.nbytes >= LEAST_BYTES
+        and form_of(step).kind == "elementwise"
+        and all((x.shape == shape and x.kind != "constant") or x.scalar for x in step.reads)
+    )
+
+
+def _as_step(program: Program, steps: list[Step], rest: list[Step]) -> Step:
+    made = {step.out for step in steps}
+    read = list(dict.fromkeys(x for step in steps for x in step.reads if x not in made))
+    outside = {x for step in (*program.steps, *rest) if step not in set(steps) for x in step.reads}
+    outside.update(program.needed)
+    first = next(step.out for step in steps if not step.out.scalar)
+    itemsize = max(step.out.dtype.itemsize for step in steps)
+    chain = Chain(
+        steps,
+        first.size,
+        PIECE_BYTES // itemsize,
+        inputs=[x for x in read if not x.scalar],
+        numbers=[x for x in read if x.scalar],
+        outputs=[step.out for step in steps if step.out in outside and not step.out.scalar],
+        sums=[step.out for step in steps if step.out.scalar],
+    )
+    return Step(
+        chain_op, (*chain.inputs, *chain.numbers), {"chain": chain}, (*chain.outputs, *chain.sums), steps[0].line
+    )
+
+
+def piece_bytes(chain: Chain, x: Var) -> int:
+    """Bytes of a piece of an array."""
+    return chain.piece * int(np.dtype(x.dtype).itemsize)
