@@ -54,12 +54,12 @@ LEGEND = (
 
 
 COMPILED_LEGEND = (
-    "The same work by a function that went through `tg.compile`, each timed after the call that records it; tinygrad_nn "
-    "is the compiled one here. JAX's columns are compiled as well, the others are eager. A training step ends with "
-    "`zero_grad()`, and the other columns' gradients are as lost: each step overwrites them. Where gradients are to be "
-    "there after the step, they must be stored (gradients kept). Memory is what a call needs above the state before "
-    "the first call, so that what a compiled function keeps between calls counts; recording itself, which happens once, "
-    "is measured in columns and rows of its own."
+    "The same work by a function that went through `tg.compile`, timed after the call that records it: tinygrad_nn is "
+    "the compiled one here. JAX's column is compiled as well, NumPy's and PyTorch's are not. A training step ends with "
+    "`zero_grad()`, so that no gradients are there after it, as in NumPy's and JAX's columns; PyTorch's stay until its "
+    "next step begins, and so do ours in the column where they are kept. Memory is what a call takes above the state "
+    "before the first call: what a compiled function keeps from call to call counts. Recording happens once and is "
+    "measured by itself, in the column of the first call."
 )
 
 

@@ -72,7 +72,7 @@ def in_single(x):
     return x.astype(np.float32) if getattr(x, "dtype", np.dtype(int)).kind == "f" else x
 
 
-def applied(cases):
+def applied(cases, fixed):
     """A function that applies an op to all inputs of its cases, and takes its derivatives there."""
 
     def f(*arrays):
@@ -81,6 +81,8 @@ def applied(cases):
             inputs = [next(rest) for _ in case.inputs]
             results += parts(case(*inputs))
             where = case.differentiable
+            if case.op.name == "index_update" and not fixed:  # which write wins is seen from the numbers
+                where = [0]
             if where:
 
                 def total(*chosen, case=case, inputs=inputs, where=where):
@@ -102,8 +104,9 @@ def parts(out):
 
 
 def recordable(case):
-    """Without masks that pick a number of elements that differs from call to call."""
-    return not (case.op.name == "index" and any(np.asarray(x).dtype == bool for x in case.inputs[1:]))
+    """Without masks that pick a number of elements that differs from call to call, here or in a derivative."""
+    masked = any(np.asarray(x).dtype == bool for x in case.inputs[1:])
+    return not (masked and case.op.name in ("index", "scatter_add", "index_update"))
 
 
 def cases_of(name):
@@ -113,18 +116,18 @@ def cases_of(name):
 def check_cases(cases, name, fixed=False, **tolerance):
     leaves = [np.asarray(x)[()] for case in cases for x in case.inputs]
     constant = [i for i, x in enumerate(leaves) if fixed and x.dtype.kind != "f"]
-    r = recorded(applied(cases), *leaves, fixed=constant)
+    r = recorded(applied(cases, fixed), *leaves, fixed=constant)
     return assert_runs(r, [x for i, x in enumerate(leaves) if i not in constant], name, **tolerance)
 
 
-@pytest.mark.parametrize("name", [name for name in OPS if name not in ("part", "nonzero")])
+@pytest.mark.parametrize("name", [name for name in OPS if name in testing.table and name not in ("part", "nonzero")])
 def test_every_op_and_its_derivative(name):
     check_cases(cases_of(name), name)
 
 
-@pytest.mark.parametrize("name", [name for name in OPS if name in testing.table and testing.row_of(name).single])
+@pytest.mark.parametrize("name", [name for name in OPS if name in testing.table and testing.row_of(name).single and name not in ("part", "nonzero")])
 def test_every_op_in_single_precision(name):
-    cases = [case.with_inputs(map(in_single, case.inputs)) for case in cases_of(name) if name != "nonzero"]
+    cases = [case.with_inputs(map(in_single, case.inputs)) for case in cases_of(name)[::2]]
     check_cases(cases, name, ulps=64.0, precision=np.float32)
 
 

@@ -156,7 +156,7 @@ WORKLOADS = [
         sampled=True,
         rounds=0.3,
         tolerance=None,
-        note=f"in a process that has compiled before; {FIRST}: the first in a process, with the import of what compiles",
+        note=f"in a process that has compiled before; {FIRST}: in one that has not, with the import of what compiles",
     ),
     Workload(
         key="H compiled",

@@ -10,8 +10,6 @@ from inspect import signature
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from ..autodiff.tree import flatten
 from ..graph import modes, switch
 from .differentiable import Connection
@@ -19,8 +17,9 @@ from .emit import Emitter, Source
 from .glue import MISS, build_call
 from .naming import name_variables
 from .plan import Plan, plan
-from .recording import Recording, describe, record
+from .recording import Recording, record
 from .simplify import Simplified, simplify
+from .standalone import save
 
 #: Recordings of one function for different shapes, dtypes and fixed arguments; the oldest give way.
 MOST_RECORDINGS = 8
@@ -140,6 +139,26 @@ class Compiled:
         """The Python source of the last recording, which needs NumPy alone."""
         return self._last.source.text
 
+    def save(self, path: str | Path) -> None:
+        """Write the last recording as a Python module that imports only NumPy.
+
+        Its function has the name of this one, takes the same arguments as NumPy arrays and gives arrays. Parameters
+        and what else is read outside are in its dict ``state``, with their values of now.
+
+        Parameters
+        ----------
+        path : str or Path
+            Ends in ``.py``. Where there are many numbers, they stand in a file beside it that ends in ``.npz``.
+
+        Raises
+        ------
+        RuntimeError
+            If nothing has been recorded yet.
+        ValueError
+            If a user's operation has a kernel without source text.
+        """
+        save(self._last.source, self._last.recording, path)
+
     @property
     def memory(self) -> Memory:
         """Bytes that a call of the last recording needs."""
@@ -192,14 +211,3 @@ def _heading(recording: Recording) -> str:
     given = ", ".join(f"{x.name}: {x.dtype} {x.shape}" for x in program.inputs) or "nothing"
     return f"{program.name}, as it was recorded for {given}."
 
-
-def describe_arguments(args: Any, kwargs: Any) -> list[Any]:
-    """What is fixed of each leaf of the arguments."""
-    return [describe(x) for x in flatten((args, kwargs))[0]]
-
-
-def write(text: str, path: str | Path) -> None:
-    Path(path).write_text(text, encoding="utf-8")
-
-
-_ = np

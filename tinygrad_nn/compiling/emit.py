@@ -30,6 +30,8 @@ class Source:
     function : str
         Name of the function; it takes the inputs, then the state, and returns the results, then new numbers of the
         state. Arrays of the state are written to in place.
+    arguments : list of str
+        Names of the inputs and the state.
     constants : dict
         Arrays that the module needs and does not spell out, by name.
     kernels : dict
@@ -40,6 +42,7 @@ class Source:
 
     text: str
     function: str
+    arguments: list[str]
     constants: dict[str, Any]
     kernels: dict[str, Any]
     missing: list[str]
@@ -103,7 +106,8 @@ class Emitter:
             lines += ["", "", *careful]
         lines += ["", "", '@np.errstate(all="ignore")', f"def {self.function}({arguments}):", *body, ""]
         text = "\n".join(lines)
-        return Source(text, self.function, self.constants, self.kernel_objects, self.missing)
+        names = [self.names(x) for x in (*program.inputs, *program.state)]
+        return Source(text, self.function, names, self.constants, self.kernel_objects, self.missing)
 
     def _memory(self) -> list[str]:
         """The lines that make the buffers, the arrays of results and views of them."""

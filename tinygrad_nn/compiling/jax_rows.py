@@ -319,6 +319,13 @@ def _with_logits(w: Writer, step: Step) -> str:
     return _reduced(losses, step, prod(shape_of(step.inputs[0])))
 
 
+def _checked_labels(w: Writer, step: Step) -> str:
+    x, classes = w.of(step.inputs[0]), step.params["classes"]
+    message = f"{step.params['name']}: labels must be in 0 … {classes - 1}, as there are {classes} classes"
+    w.refuse(f"jnp.any(({x} < 0) | ({x} >= {classes}))", ValueError, message)
+    return x
+
+
 def _cross_entropy(w: Writer, step: Step) -> str:
     x, labels = step.inputs
     classes = shape_of(x)[-1]
@@ -462,5 +469,6 @@ ROWS: dict[str, Row] = {
     "mse_loss": _mse_loss,
     "binary_cross_entropy": _binary_cross_entropy,
     "binary_cross_entropy_with_logits": _with_logits,
+    "checked_labels": _checked_labels,
     "cross_entropy": _cross_entropy,
 }
