@@ -120,26 +120,16 @@ def cond(pred: Any, true_fn: Function, false_fn: Function, *operands: Any) -> An
 
     def calling(function: Function) -> Function:
         def branch() -> list[Any]:
-            made = _Nest(function(*nest.build(nest.tensors())), f"cond: {_name(function)} gave ")
+            made = _Nest(function(*nest.build(nest.tensors())), f"cond: the result of {_name(function)}")
             found.append(made)
-            return _checked_leaves(made)
+            return made.taken()
 
         return branch
 
     if modes.trace is not None and isinstance(chosen, Tensor | Traced):
         from .compiling.control import record_cond
 
-        def second() -> list[Any]:
-            leaves: list[Any] = calling(false_fn)()
-            _compare_branches(found, leaves)
-            return leaves
-
-        def first() -> list[Any]:
-            leaves: list[Any] = calling(true_fn)()
-            found[0].specs = [(x.shape, x.dtype) for x in leaves]
-            return leaves
-
-        outs = record_cond(chosen, first, second)
+        outs = record_cond(chosen, calling(true_fn), calling(false_fn), lambda: _compare_branches(*found))
     else:
         outs = calling(true_fn if chosen else false_fn)()
     answer = _Answer(not nest.leaves or _any_tensor([*nest.leaves, pred]))
@@ -243,9 +233,7 @@ class _Step:
         states = self.carry.matched(out[0], f"scan: the carry that {_name(self.f)} gave")
         if self.ys is None:
             self.ys = _Nest(out[1], "scan: y")
-            ys = _checked_leaves(self.ys)
-            self.ys.specs = [(y.shape, y.dtype) for y in ys]
-            return [*states, *ys]
+            return [*states, *self.ys.taken()]
         return [*states, *self.ys.matched(out[1], f"scan: the y that {_name(self.f)} gave")]
 
 
@@ -333,7 +321,7 @@ class _Nest:
     paths : list of str
         How messages name them.
     specs : list of (shape, dtype)
-        What they must be, once known.
+        Of what was `taken`.
     """
 
     def __init__(self, tree: Any, what: str) -> None:
@@ -351,6 +339,13 @@ class _Nest:
         from .compiling.inner import as_input
 
         return [_own(as_input(x)) for x in self.leaves]
+
+    def taken(self) -> list[Any]:
+        """The leaves that a function gave, as Tensors; they are not held any longer, only what they are."""
+        found = [_result(x, path) for x, path in zip(self.leaves, self.paths)]
+        self.specs = [(x.shape, x.dtype) for x in found]
+        self.leaves.clear()
+        return found
 
     def build(self, leaves: Any) -> Any:
         """The nest with other leaves."""
@@ -421,10 +416,6 @@ def _leaf(x: Any, path: str) -> Any:
     return as_array(x, copy=True)
 
 
-def _checked_leaves(nest: _Nest) -> list[Any]:
-    return [_result(x, path) for x, path in zip(nest.leaves, nest.paths)]
-
-
 def _result(x: Any, path: str) -> Tensor:
     """What a function gave, as a Tensor."""
     x = _leaf(x, path)
@@ -434,19 +425,18 @@ def _result(x: Any, path: str) -> Tensor:
     return x if isinstance(x, Tensor) else plain_tensor(x)
 
 
-def _compare_branches(found: Sequence[_Nest], leaves: Sequence[Any]) -> None:
+def _compare_branches(first: _Nest, second: _Nest) -> None:
     """Raise unless both branches of a recorded `cond` gave the same kind of thing."""
-    first, second = found
     if first.structure != second.structure or first.absent != second.absent:
         raise TypeError(
             "cond: while a function is compiled, both branches must give the same structure; they gave "
             f"{first.structure or 'a single array'} and {second.structure or 'a single array'}"
         )
-    for (shape, dtype), x, path in zip(first.specs, leaves, first.paths):
-        if (shape, dtype) != (x.shape, x.dtype):
+    for (shape, dtype), (other_shape, other), path in zip(first.specs, second.specs, first.paths):
+        if (shape, dtype) != (other_shape, other):
             raise TypeError(
-                f"cond: while a function is compiled, both branches must give the same shapes and dtypes; {path} "
-                f"{dtype}{list(shape)}, and the other function {x.dtype}{list(x.shape)}"
+                f"cond: while a function is compiled, both branches must give the same shapes and dtypes; {path} is "
+                f"{dtype}{list(shape)}, and that of the other function {other}{list(other_shape)}"
             )
 
 

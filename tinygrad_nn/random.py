@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from .creation import made, marked
-from .graph import modes
+from .graph import modes, switch
 from .ops.elementwise import add, multiply, subtract
 from .ops.indexing import take
 from .tensor import ArrayLike, Tensor
@@ -216,7 +216,7 @@ class Generator:
 
 def sampled(generator: NumPyGenerator, method: str, *args: Any) -> Any:
     """What a generator's method draws, as an array; in a compiled function new numbers at each call."""
-    if modes.trace is not None:
+    if switch.active and modes.trace is not None:
         return modes.trace.draw(generator, method, args)
     return np.asarray(getattr(generator, method)(*args))
 

@@ -296,8 +296,12 @@ class Tensor(ArrayMethods):
         """Add a gradient that nobody else has to `grad`, in a new array: the old one may be held by somebody."""
         if gradient._value.dtype is not self._value.dtype:  # the Tensor was converted since
             gradient = gradient.astype(self.dtype)
-        old = self.grad
-        self._set_gradient(gradient if old is None else old + gradient)
+        if switch.active:
+            old = self.grad
+            self._set_gradient(gradient if old is None else old + gradient)
+            return
+        old = getattr(self, "_grad", None)
+        self._grad = gradient if old is None else old + gradient
 
     # --- writes, by binding to a new value ---------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..dispatch import record_part
 from ..errors import show, statistics
-from ..graph import FREED, SMALL, Node, Spec, describe, mode, modes, reachable
+from ..graph import FREED, SMALL, Node, Spec, describe, mode, modes, reachable, switch
 from ..op import Op, Parts, part
 from ..ops.adjoint import keep_zeros, sum_to
 from ..tensor import Tensor
@@ -68,7 +68,7 @@ def reverse(
     for node, seed in seeds.items():
         if record is not isinstance(seed, Tensor):
             grads[node] = plain_tensor(seed) if record else seed._value
-        if modes.trace is not None:
+        if switch.active and modes.trace is not None:
             grads[node] = modes.trace.constant(grads[node])
     if not record:
         return _run(order, grads, wanted, cut, retain_graph, record)
@@ -97,8 +97,10 @@ def _run(
     """Visit nodes from the newest to the oldest; written out in one loop, as a call per node would cost a tenth."""
     found: dict[Node, Any] = {}
     own: set[Node] = set()  # nodes whose gradient is a sum made here, which may be added to in place
-    keeping = modes.keeping
-    watching = modes.anomaly or modes.trace is not None
+    keeping = watching = False
+    if switch.active:
+        keeping = modes.keeping
+        watching = modes.anomaly or modes.trace is not None
     while order:
         node = order.pop()
         g = grads.pop(node, None)

@@ -1,4 +1,9 @@
-"""Compiling: a function recorded once and run as NumPy source from then on."""
+"""Compiling: a function recorded once, rewritten, and run as plain NumPy source from then on.
+
+The way of a function: `recorder` and `recording` make a `program` of one call; `simplify` rewrites it (`builder`, `rules`,
+`guards`, `scale`); `plan` and `blocks` give each step its memory; `naming`, `forms`, `embed` and `emit` write the source;
+`glue` checks the arguments of a call, reads the state and puts it back; `compiled` holds all of it together.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +13,87 @@ from typing import Any
 from .compiled import Compiled, Memory
 
 
-def compile(function: Callable[..., Any] | None = None, *, static: Collection[str | int] = ()) -> Any:
-    """compile"""
+def compile(
+    function: Callable[..., Any] | None = None,
+    *,
+    target: str = "numpy",
+    static: Collection[str | int] | str | int = (),
+    mesh: Any = None,
+    replicate: Collection[str] = (),
+) -> Any:
+    """A function that records `function` at its first call, and runs what it did as plain NumPy code from then on.
+
+    Everything that is computed with Tensors is recorded: forward, ``backward()``, gradients of transforms, the
+    optimizer's step. Results, gradients and state are those of an ordinary call, to rounding, and ordinary and
+    compiled calls can alternate.
+
+    Parameters
+    ----------
+    function : callable
+        A function, a method or a module. Its arguments may be Tensors, arrays and floats, whose numbers differ from
+        call to call, nested in tuples, lists and dicts; anything else (ints, strings, modules, None) is fixed.
+    target : {"numpy", "jax"}
+        ``"jax"`` emits the program for `jax.numpy` and lets XLA compile it, for large arrays and other devices.
+        Needs the extra ``tinygrad_nn[jax]``.
+    static : collection of str, or str
+        Names of arguments that are fixed though they are floats, arrays or Tensors.
+    mesh : jax.sharding.Mesh, optional
+        With ``target="jax"``: arrays given as arguments are split over its devices along their first axis, and
+        the state is on all of them: training in parallel on parts of a batch.
+    replicate : collection of str
+        Names of arguments that are not to be split.
+
+    Returns
+    -------
+    Compiled
+        Called like `function`. Its ``source`` is the emitted code, ``save(path)`` writes it as a module that imports
+        only NumPy, ``memory`` tells the bytes that a call takes. Without `function`, a decorator.
+
+    Raises
+    ------
+    TypeError
+        When called, if Python looks at the number in a Tensor (``if loss > 1``, ``float(t)``), or if a result's
+        shape depends on numbers; the message names the line, and what can be done instead.
+    ImportError
+        For ``target="jax"`` without JAX.
+
+    Notes
+    -----
+    A call with another shape, dtype or fixed argument, with a module in another mode or with other settings of an
+    optimizer (but for its learning rate) is recorded anew; of the last eight the code is kept. Read anew at each
+    call are parameters, buffers, gradients, what optimizers remember, learning rates, random generators, and Tensors
+    and arrays that the function finds in variables of its own.
+
+    Where a formula overflows that has an exact twin, the twin is run: log σ(z), log softmax(z), and the cross-entropy
+    of a σ(z), whose gradient is then a − y also where a is 0 or 1.
+
+    Examples
+    --------
+    >>> import tinygrad_nn as tg
+    >>> from tinygrad_nn import nn
+    >>> net = nn.Linear(2, 1)
+    >>> optimizer = tg.optim.SGD(net.parameters(), lr=0.1)
+    >>> @tg.compile
+    ... def step(x, y):
+    ...     loss = nn.functional.mse_loss(net(x), y)
+    ...     loss.backward()
+    ...     optimizer.step()
+    ...     optimizer.zero_grad()
+    ...     return loss
+    >>> x, y = tg.tensor([[1.0, 2.0]]), tg.tensor([[3.0]])
+    >>> first, second = step(x, y), step(x, y)
+    >>> bool(second < first)
+    True
+    """
     if function is None:
-        return lambda f: compile(f, static=static)
-    return Compiled(function, static)
+        return lambda f: compile(f, target=target, static=static, mesh=mesh, replicate=replicate)
+    if not callable(function):
+        raise TypeError(f"compile: takes a function or a module, not {function!r}")
+    if target not in ("numpy", "jax"):
+        raise ValueError(f'compile: target must be "numpy" or "jax", not {target!r}')
+    if target == "numpy" and (mesh is not None or replicate):
+        raise ValueError('compile: mesh and replicate are for target="jax"')
+    return Compiled(function, static, target=target, mesh=mesh, replicate=replicate)
 
 
 __all__ = ["Compiled", "Memory", "compile"]

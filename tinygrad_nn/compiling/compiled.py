@@ -8,6 +8,7 @@ from functools import update_wrapper
 from inspect import Parameter as Argument_
 from inspect import signature
 from pathlib import Path
+from types import MethodType
 from typing import Any, NamedTuple
 
 from ..autodiff.tree import flatten
@@ -69,10 +70,29 @@ class Entry:
 
 
 class Compiled:
-    """What `compile` makes of a function: called like it."""
+    """What `compile` makes of a function, and what is called in its place.
 
-    def __init__(self, function: Callable[..., Any], static: Collection[str | int] = ()) -> None:
+    Attributes that it lacks are those of the function: ``compile(net).parameters()``.
+
+    Attributes
+    ----------
+    function : callable
+        The function as it was.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        static: Collection[str | int] | str | int = (),
+        *,
+        target: str = "numpy",
+        mesh: Any = None,
+        replicate: Collection[str] = (),
+    ) -> None:
         self.function = function
+        self.target = target
+        self.mesh = mesh
+        self.replicate = replicate
         self.static = frozenset([static] if isinstance(static, str | int) else static)
         self._entries: list[Entry] = []
         self._recorded = 0
@@ -84,6 +104,14 @@ class Compiled:
             return self.function(*args, **kwargs)
         out = self._call(args, kwargs)
         return self._other(args, kwargs) if out is MISS else out
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return self if instance is None else MethodType(self, instance)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "function":
+            raise AttributeError(name)
+        return getattr(self.function, name)
 
     def _other(self, args: Any, kwargs: Any) -> Any:
         """A call that the last recording is not for."""
@@ -186,12 +214,12 @@ def _parameters(function: Callable[..., Any]) -> Sequence[str]:
 
 def make_entry(recording: Recording, function: Callable[..., Any], *, reuse: bool = True) -> Entry:
     """Rewrite, plan and emit a recording."""
-    name_variables(recording.program, recording.places, function)
+    meanings = name_variables(recording.program, recording.places, function)
     simplified = simplify(recording.program)
     _follow(recording, simplified)
     planned = plan(simplified.program, simplified.witnesses, reuse=reuse)
     emitter = Emitter(planned, simplified.witnesses, simplified.careful, recording.program.name)
-    source = emitter.emit(_heading(recording))
+    source = emitter.emit(_heading(recording, meanings))
     return Entry(function, recording, simplified, planned, source)
 
 
@@ -206,8 +234,10 @@ def _follow(recording: Recording, simplified: Simplified) -> None:
     recording.program = program
 
 
-def _heading(recording: Recording) -> str:
+def _heading(recording: Recording, meanings: dict[str, str]) -> str:
     program = recording.program
-    given = ", ".join(f"{x.name}: {x.dtype} {x.shape}" for x in program.inputs) or "nothing"
-    return f"{program.name}, as it was recorded for {given}."
+    given = ", ".join(f"{x.name} {x.dtype}{list(x.shape)}" for x in program.inputs) or "no arguments"
+    lines = [f"{program.name}, recorded for {given}."]
+    state = [f"    {x.name} {x.dtype}{list(x.shape)}: {meanings[x.name]}" for x in program.state if x.name in meanings]
+    return "\n".join([*lines, "", "Read outside, and written where it changes:", "", *state, ""] if state else lines)
 

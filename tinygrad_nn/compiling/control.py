@@ -153,11 +153,15 @@ def record_scan(
     return last, outs[len(moving) : len(body.results)]
 
 
-def record_cond(pred: Any, then: Flat, otherwise: Flat) -> list[Any]:
-    """Record a choice between two functions without arguments, whose results have the same shapes and dtypes."""
+def record_cond(pred: Any, then: Flat, otherwise: Flat, compare: Callable[[], None] = lambda: None) -> list[Any]:
+    """Record a choice between two functions without arguments, whose results have the same shapes and dtypes.
+
+    `compare` is called after both, to raise where they have not.
+    """
     inners = [Inner(modes.trace, "cond") for _ in range(2)]
     for inner, branch in zip(inners, (then, otherwise)):
         inner.run(branch)
+    compare()
     values, names = close(inners)
     for inner, inputs in zip(inners, names):
         inner.program.inputs = inputs

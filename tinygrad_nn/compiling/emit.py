@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .annotate import Formulas
 from .blocks import Chain
 from .embed import Kernels, NotWritable, constant_text
 from .forms import UFUNCS, form_of
@@ -78,6 +79,12 @@ class Emitter:
         program = self.plan.program
         for x in (*program.inputs, *program.state):
             self.names(x)
+        for step in self.plan.body:
+            if len(step.outputs) == 1 and step.out.name and step.out.scalar:
+                self.names(step.out)
+        for tenants in self._tenancies():
+            self.names.share(tenants)
+        self.formulas = Formulas([*self.plan.body, *self.plan.commits], self.names)
         memory = self._memory()
         body = self._body()
         careful = self._careful_function() if self.careful is not None else []
@@ -109,6 +116,19 @@ class Emitter:
         names = [self.names(x) for x in (*program.inputs, *program.state)]
         return Source(text, self.function, names, self.constants, self.kernel_objects, self.missing)
 
+    def _tenancies(self) -> list[list[Var]]:
+        """Variables of one shape and dtype that are in a buffer one after the other."""
+        found: list[list[Var]] = []
+        for buffer in self.plan.buffers:
+            previous: Any = None
+            for x in buffer.tenants:
+                if previous is not None and (x.shape, x.dtype) == (previous.shape, previous.dtype):
+                    found[-1].append(x)
+                else:
+                    found.append([x])
+                previous = x
+        return found
+
     def _memory(self) -> list[str]:
         """The lines that make the buffers, the arrays of results and views of them."""
         plan = self.plan
@@ -119,14 +139,14 @@ class Emitter:
                 shapes.setdefault((x.shape, x.dtype), []).append(self.names(x))
             (shape, dtype), first = next(iter(shapes.items()))
             if len(shapes) == 1 and np.dtype(dtype).itemsize * int(np.prod(shape)) == buffer.nbytes:
-                lines.append(f"{' = '.join(first)} = np.empty({shape}, {constant_text(np.dtype(dtype))})")
+                lines.append(f"{' = '.join(dict.fromkeys(first))} = np.empty({shape}, {constant_text(np.dtype(dtype))})")
                 continue
             slab = self.names.unique("memory")
             lines.append(f"{slab} = np.empty({buffer.nbytes}, np.uint8)")
             for (shape, dtype), names in shapes.items():
                 nbytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
                 part = slab if nbytes == buffer.nbytes else f"{slab}[:{nbytes}]"
-                lines.append(f"{' = '.join(names)} = {part}.view({constant_text(np.dtype(dtype))}).reshape({shape})")
+                lines.append(f"{' = '.join(dict.fromkeys(names))} = {part}.view({constant_text(np.dtype(dtype))}).reshape({shape})")
         for x in plan.results:
             lines.append(f"{self.names(x)}_held = [np.empty({x.shape}, {constant_text(x.dtype)})]")
         if not lines:
@@ -205,17 +225,26 @@ class Emitter:
         if form.kind == "chain":
             return self._chain(step)
         if form.kind == "call":
-            return [f"    {', '.join(self.names(x) for x in step.outputs)} = {self._call(step)}{_note(step)}"]
+            return [f"    {', '.join(self.names(x) for x in step.outputs)} = {self._call(step)}"]
         operands = [self._operand(x, step) for x in step.inputs]
         if form.kind == "view":
             return self._view(step, form.text.format(*operands))
         if form.kind == "number":
             operands = [self._operand(x, step) for x in step.inputs]
-            return [f"    {self.names(step.out)} = {form.text.format(*map(_bracketed, operands))}"]
+            text = f"{self.names(step.out)} = {form.text.format(*map(_bracketed, operands))}"
+            return [f"    {text}"]
         target = self.plan.targets.get(step.out, step.out)
         text = form.text.format(*operands, out=self.names(target))
         first, *more = text.splitlines()
-        return [f"    {first}{_note(step, len(first))}", *(f"    {line}" for line in more)]
+        return [f"    {first}{self._note(step, len(first))}", *(f"    {line}" for line in more)]
+
+    def _note(self, step: Step, width: int) -> str:
+        """A comment: the shape, and for what has a name its formula."""
+        out = step.out
+        formula = self.formulas.of(step) if out.name or out in self.plan.targets else ""
+        target = self.plan.targets.get(out)
+        text = f"{self.names(target or out)} {'←' if target else '='} {formula}  " if formula else ""
+        return " " * max(2, 40 - width) + f"# {text}{tuple(out.shape)}"
 
     def _chain(self, step: Step) -> list[str]:
         """A loop over pieces, each handed to a function that runs the steps on it."""
@@ -357,7 +386,7 @@ class Emitter:
         fits = dtype is not None and (isinstance(x, np.generic) or dtype.kind == "f")
         if not fits or isinstance(x, complex) or (isinstance(x, bool) and dtype is not None and dtype.kind != "b"):
             return constant_text(x)
-        key = (repr(x), np.dtype(dtype).str)
+        key = (repr(x.item() if isinstance(x, np.generic) else x).removesuffix(".0"), np.dtype(dtype).str)
         if key not in self._numbers:
             value = x.item() if isinstance(x, np.generic) else x
             word = _WORDS.get(value, "c") if value == value else "c"
@@ -462,11 +491,6 @@ def _bracketed(text: str) -> str:
 
 def _setting(value: Any) -> str:
     return constant_text(value)
-
-
-def _note(step: Step, width: int = 0) -> str:
-    out = step.out
-    return " " * max(2, 44 - width) + f"# {tuple(out.shape)}" if out.shape else ""
 
 
 def _source_comment(path: str, line: int) -> list[str]:

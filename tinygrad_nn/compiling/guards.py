@@ -48,6 +48,8 @@ def leave_guards_out(program: Program) -> list[Var]:
         if step.op.name == "zero_where_zero":
             _, r, x = step.inputs
             same[step.out] = x
+            if type(x) is Var and x.kind == "result" and not x.name:
+                x.name = step.out.name
             if type(r) is Var and r.kind == "result":
                 products.append(r)
         else:

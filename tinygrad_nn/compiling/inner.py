@@ -100,8 +100,8 @@ class Inner(Recorder):
             return var
         if isinstance(x, Tensor) and x._node is not None:
             self._roots.append(x._node)
-        var: Var = self._seen(x, x._value if isinstance(x, Tensor) else x).var
-        return var
+        seen: Traced = self._seen(x, x._value if isinstance(x, Tensor) else x)
+        return seen.var  # type: ignore[no-any-return]
 
     # --- what is read ------------------------------------------------------------------------------------------------
 

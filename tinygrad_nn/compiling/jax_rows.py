@@ -382,7 +382,7 @@ def _while_loop(w: Writer, step: Step) -> str | None:
 # --- all rows --------------------------------------------------------------------------------------------------------
 
 _SAME_NAME = (
-    "sqrt cbrt hypot sign copysign exp exp2 expm1 log log2 log10 log1p logaddexp sin cos tan arcsin arccos arctan "
+    "sqrt cbrt hypot sign copysign exp expm1 log log2 log10 log1p logaddexp sin cos tan arcsin arccos arctan "
     "arctan2 sinh cosh tanh arcsinh arccosh arctanh deg2rad rad2deg maximum minimum fmax fmin left_shift right_shift"
 )
 
@@ -424,6 +424,7 @@ ROWS: dict[str, Row] = {
         f"jnp.nan_to_num({w.of(step.inputs[0])}{settings_text(step, 'nan', 'posinf', 'neginf')})"
     ),
     "sigmoid": _sigmoid,
+    "exp2": _formula("2.0 ** {x}"),  # jnp.exp2 loses digits of large numbers
     "softplus": _formula("jnp.logaddexp({x}, 0.0)"),
     "log_sigmoid": _formula("-jnp.logaddexp(-{x}, 0.0)"),
     "relu": _formula("jnp.maximum({x}, 0)"),

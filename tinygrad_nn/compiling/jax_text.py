@@ -68,13 +68,15 @@ def variance(x, axis, keepdims, count, freedom):
 def divide_down(x, y):
     if jnp.issubdtype(jnp.result_type(x, y), jnp.integer):
         return jnp.where(y == 0, 0, jnp.floor_divide(x, jnp.where(y == 0, 1, y)))
-    return jnp.where(y == 0, x / y, jnp.floor_divide(x, y))
+    whole = jnp.where(y == 0, x / y, jnp.floor_divide(x, y))
+    return jnp.where(whole == 0, jnp.copysign(whole, x / y), whole)
 """,
     "remainder": """
 def remainder(x, y):
     if jnp.issubdtype(jnp.result_type(x, y), jnp.integer):
         return jnp.where(y == 0, 0, jnp.remainder(x, jnp.where(y == 0, 1, y)))
-    return jnp.remainder(x, y)
+    rest = jnp.remainder(x, y)
+    return jnp.where(rest == 0, jnp.copysign(rest, y), rest)
 """,
     "descending": """
 def descending(x, axis):

@@ -154,6 +154,22 @@ class Namer:
             self._names[x] = self.unique(x.name or "t")
         return self._names[x]
 
+    def share(self, variables: list[Var]) -> None:
+        """Let variables that are in the same memory, one after the other, share the names of those that have one."""
+        for x in variables:
+            if x.name:
+                self(x)
+        name = ""
+        for x in reversed(variables):
+            name = self._names.get(x, name)
+            if name:
+                self._names.setdefault(x, name)
+        for x in variables:  # past the last that has a name
+            if x in self._names:
+                name = self._names[x]
+            else:
+                self._names[x] = name = name or self.unique("t")
+
     def unique(self, wish: str) -> str:
         """The wish, or it with a number."""
         base = re.sub(r"\W+", "_", wish.replace("d:", "d" if len(wish) < 6 else "d_")).strip("_") or "t"

@@ -74,7 +74,8 @@ def _scaled(program: Program, step: Step, carrier: int | None, scaled: dict[Var,
         for x, y in (step.inputs, step.inputs[::-1]):
             if isinstance(y, np.floating | float) and type(x) is Var and x.dtype == out.dtype:
                 factor = program.var((), np.dtype(np.float64), weak=True)
-                merged = Step(registry["multiply"], (scale, float(y)), {}, (factor,), step.line)
+                short = float(str(y))  # 0.01, not what float32 makes of it
+                merged = Step(registry["multiply"], (scale, short), {}, (factor,), step.line)
                 return [merged, Step(step.op, (x, factor), step.params, (out,), step.line)]
     if operand is not None and operand.size < out.size:
         smaller = program.var(operand.shape, operand.dtype)

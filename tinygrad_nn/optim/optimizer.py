@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import mode, modes
+from ..graph import mode, modes, switch
 from ..tensor import Tensor, as_array
 from ..values import plain_tensor
 
@@ -113,7 +113,7 @@ class Optimizer:
         if closure is not None:
             with mode("recording", True):
                 loss = closure()
-        if modes.trace is not None:
+        if switch.active and modes.trace is not None:
             self._record_step(modes.trace)
             return loss
         updated = self.updated
@@ -142,11 +142,14 @@ class Optimizer:
         """Forget the gradients, or make them zero, before those of the next step are computed."""
         for group in self.param_groups:
             for p in group["params"]:
-                p._set_gradient(None if set_to_none else plain_tensor(np.zeros(p.shape, p.dtype)[()]))
+                if set_to_none and not switch.active:
+                    p._grad = None
+                else:
+                    p._set_gradient(None if set_to_none else plain_tensor(np.zeros(p.shape, p.dtype)[()]))
 
     def remembered(self, p: Tensor, name: str) -> Any:
         """The array of zeros or of earlier steps that is kept for `p` under `name`; it may be written to."""
-        if modes.trace is not None:
+        if switch.active and modes.trace is not None:
             self.state[p]
             return modes.trace.remembered(self, p, name, np.zeros(p.shape, p.dtype))
         state = self.state[p]
@@ -160,7 +163,8 @@ class Optimizer:
     def counted(self, p: Tensor) -> Any:
         """How many steps `p` has made, with this one."""
         state = self.state[p]
-        known = state.get("step", 0) if modes.trace is None else modes.trace.remembered(self, p, "step", 0)
+        recording = switch.active and modes.trace is not None
+        known = modes.trace.remembered(self, p, "step", 0) if recording else state.get("step", 0)
         state["step"] = known + 1
         return state["step"]
 
@@ -269,7 +273,7 @@ class _Recorded(defaultdict[Tensor, dict[str, Any]]):
 
 def number(setting: Any) -> Any:
     """A setting as a Python number, which leaves the dtype of arrays alone; what stands for one stays as it is."""
-    return setting if modes.trace is not None else float(setting)
+    return setting if switch.active and modes.trace is not None else float(setting)
 
 
 def check_not_negative(group: Mapping[str, Any], *names: str) -> None:

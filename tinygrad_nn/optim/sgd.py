@@ -77,7 +77,8 @@ class SGD(Optimizer):
             g = g + value * float(group["weight_decay"])
         if group["momentum"]:
             g = self._with_momentum(p, g, group)
-        change = g * number(group["lr"])
+        lr = group["lr"]
+        change = g * (lr if type(lr) is float else number(lr))  # Python numbers leave the dtype alone
         return np.subtract(value, change, out=change) if type(change) is np.ndarray else value - change
 
     def _with_momentum(self, p: Tensor, g: Any, group: dict[str, Any]) -> Any:
