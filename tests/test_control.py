@@ -7,6 +7,7 @@ import pytest
 
 import tinygrad_nn as tg
 from tinygrad_nn.autodiff.tree import flatten
+from tinygrad_nn.compiling.loops import bodies, prune
 from tinygrad_nn.compiling.program import check, run
 from tinygrad_nn.compiling.recording import record
 
@@ -274,6 +275,36 @@ def test_a_known_condition_leaves_one_branch():
 
 def test_a_branch_that_is_not_taken_neither_warns_nor_fails():
     agree(lambda x: tg.cond(x > 0, lambda: tg.log(x) / x, lambda: x), tg.tensor(0.0), others=[(tg.tensor(2.0),)])
+
+
+def test_what_nobody_reads_is_pruned():
+    def f(h, xs, w, p):
+        last, steps, ys, places = rnn(h, xs, w)
+        a, b = tg.cond(p, lambda: (last * w, tg.sin(ys)), lambda: (w * w, ys))
+        count, x = tg.while_loop(lambda s: s[1] < 20, lambda s: (s[0] + 1, s[1] * 2), (0, (h**2).sum() + 1))
+        return a, x
+
+    args = [*TENSORS, tg.tensor(True)]
+    for w in (TENSORS[2], tg.tensor(A, requires_grad=True)):
+        args[2] = w
+        compiled = recorded(f, *args)
+        before = compiled(*args)
+        program, needed = compiled.program, set(compiled.program.needed)
+        for i, step in reversed([*enumerate(program.steps)]):
+            program.steps[i] = step = prune(step, needed)
+            needed.update(step.reads)
+        check(program)
+        for step in program.steps:
+            for body in bodies(step).values():
+                check(body)
+        for x, y in zip(before, compiled(*args), strict=True):
+            np.testing.assert_array_equal(x, y)
+        loop, branch, while_loop = (s for s in program.steps if s.op.name in ("scan", "cond", "while_loop"))
+        assert len(loop.outputs) == 2
+        assert len(loop.params["body"].steps) == 4
+        assert loop.params["history"] == ()
+        assert len(branch.outputs) == 1
+        assert while_loop.params["history"] is False
 
 
 # --- recorded: derivatives -------------------------------------------------------------------------------------------

@@ -228,7 +228,7 @@ def _variables(tensors: Sequence[Tensor]) -> list[Var]:
 
 
 def _reads(program: Program, var: Var) -> bool:
-    return var in program.results or any(var in step.inputs for step in program.steps)
+    return var in program.results or any(var in step.reads for step in program.steps)
 
 
 def _moving(carried: Sequence[Var], results: Sequence[Var]) -> tuple[list[int], list[int]]:
@@ -468,9 +468,7 @@ def _present(g: Any) -> list[Any]:
 
 
 def _is_zero(x: Any) -> bool:
-    """Whether a gradient is zero in every call: what the pass gives where it met nothing."""
-    if isinstance(x, Tensor) and x._node is None:
-        x = x._value
+    """Whether a gradient is zero in every call: the plain array that the pass gives where it met nothing."""
     return isinstance(x, np.ndarray | np.generic) and not np.any(x)
 
 

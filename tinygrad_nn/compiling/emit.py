@@ -158,6 +158,8 @@ class Emitter:
 
     def _body(self) -> list[str]:
         plan = self.plan
+        for new, old in plan.targets.items():
+            self._inline[new] = self.names(old)
         lines: list[str] = [f"    {self.names(x)} = unheld({self.names(x)}_held)" for x in plan.results]
         said: Any = None
         for step in plan.body:

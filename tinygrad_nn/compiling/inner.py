@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
@@ -165,6 +166,10 @@ class Inner(Recorder):
         """Python took the numbers of a Tensor."""
         self.root.looked_at(tensor)
 
+    def saw(self, module: Any) -> None:
+        """A module was called."""
+        self.root.saw(module)
+
     # --- what a body cannot do ---------------------------------------------------------------------------------------
 
     def keep(self, tensor: Tensor) -> None:
@@ -176,6 +181,8 @@ class Inner(Recorder):
             self._outside_lines[id(tensor)] = user_line()
 
     def _check_writes(self) -> None:
+        if any(holder() is not None for holder, _ in self._bound):
+            gc.collect()  # a Tensor of the body may be held by a cycle alone
         for holder, _ in self._bound:
             tensor = holder()
             if tensor is not None:

@@ -83,14 +83,15 @@ def plan(program: Program, witnesses: list[Var], *, pinned: frozenset[Var] = fro
     in_blocks(program, set(program.writes.values()))
     forms = {step: CHAIN if step.op.name == "chain" else form_of(step) for step in program.steps}
     shown = _shown(program, forms)
-    targets, copies = _targets(program, forms, shown)
-    body = [step for step in program.steps if not (len(step.outputs) == 1 and step.out in targets)]
-    commits = [step for step in program.steps if len(step.outputs) == 1 and step.out in targets]
+    commits = _tail(program, forms, witnesses)
+    targets, copies = _targets(program, commits, forms, shown)
+    late = set(commits)
+    body = [step for step in program.steps if step not in late]
     given = {x for x in program.results if x.shape and _writable(x, program, forms)}
     results = list(dict.fromkeys(x for x in program.results if x in given))
     last = _last_uses(program, body, commits, shown, witnesses)
-    allocation = _Allocation(forms, shown, last, given | set(pinned), reuse)
-    for position, step in enumerate(body):
+    allocation = _Allocation(forms, shown, last, given | set(pinned) | set(targets), reuse)
+    for position, step in enumerate([*body, *commits]):
         allocation.place(step, position)
     return Plan(
         program,
@@ -132,45 +133,53 @@ def _writable(x: Var, program: Program, forms: dict[Step, Form]) -> bool:
     return step is not None and forms[step].kind in _INTO
 
 
+#: Of Python's own numbers; NumPy gives infinity or NaN.
+_RAISE_ON_NUMBERS = frozenset(("divide", "floor_divide", "remainder", "power"))
+
+
+def _tail(program: Program, forms: dict[Step, Form], witnesses: list[Var]) -> list[Step]:
+    """The last steps: those that cannot raise, and of which nothing is made but new values of the state."""
+    needed = {*program.results, *witnesses}
+    news = set(program.writes.values())
+    users = program.users()
+    late: set[Step] = set()
+    for step in reversed(program.steps):
+        if forms[step].kind not in ("elementwise", "number", "view") or any(out in needed for out in step.outputs):
+            continue
+        if step.out.weak and step.op.name in _RAISE_ON_NUMBERS:
+            continue
+        reading = users.get(step.out, ())
+        if all(user in late for user in reading) and (reading or (step.out in news and step.out.shape)):
+            late.add(step)
+    return [step for step in program.steps if step in late]
+
+
 def _targets(
-    program: Program, forms: dict[Step, Form], shown: Shown
+    program: Program, commits: list[Step], forms: dict[Step, Form], shown: Shown
 ) -> tuple[dict[Var, Var], list[tuple[Var, Var]]]:
     """Which new values of the state are computed right into its arrays, and which are copied there in the end.
 
-    A step may write into the array of a state variable if nothing reads the old value later, and if nothing else
-    needs the new one.
+    A late step may write into the array of a state variable if nothing reads the old value after it.
     """
-    position = {step: i for i, step in enumerate(program.steps)}
+    place = {step: i for i, step in enumerate(commits)}
     users = program.users()
-    producers = program.producers()
-    candidates: dict[Var, Var] = {}
     news = list(program.writes.values())
-    for old, new in program.writes.items():
-        step = producers.get(new)
-        if (
-            old.shape
-            and step is not None
-            and forms[step].kind == "elementwise"
-            and not users.get(new)
-            and new not in program.results
-            and news.count(new) == 1
-        ):
-            candidates[new] = old
-    family: dict[Var, list[Var]] = {}
+    showing: dict[Var, list[Var]] = {}
     for var, roots in shown.items():
         for root in roots:
-            family.setdefault(root, []).append(var)
-    refused = set()
-    for new, old in candidates.items():
-        for alias in (old, *family.get(old, ())):
-            for user in users.get(alias, ()):
-                late = len(user.outputs) == 1 and user.out in candidates and user.out is not new
-                same = user is producers[new]
-                if (late and position[user] > position[producers[new]]) or (same and alias is not old):
-                    refused.add(new)
-            if alias in program.results:
-                refused.add(new)
-    targets = {new: old for new, old in candidates.items() if new not in refused}
+            showing.setdefault(root, []).append(var)
+    targets: dict[Var, Var] = {}
+    producers = {step.out: step for step in commits if forms[step].kind == "elementwise"}
+    for old, new in program.writes.items():
+        step = producers.get(new)
+        if not old.shape or step is None or news.count(new) > 1 or new in program.results:
+            continue
+        aliases = [old, *showing.get(old, ())]
+        later = any(place.get(user, -1) > place[step] for alias in aliases for user in users.get(alias, ()))
+        askew = any(alias is not old and alias in step.reads for alias in aliases)
+        given = any(alias in program.results or alias in news for alias in aliases)
+        if not later and not askew and not given:
+            targets[new] = old
     copies = [(old, new) for old, new in program.writes.items() if old.shape and new not in targets]
     return targets, copies
 
@@ -180,12 +189,14 @@ def _last_uses(
 ) -> dict[Var, int]:
     """Position of the last step of the body that reads the memory of each variable; past the end where more follows."""
     last: dict[Var, int] = {}
-    for position, step in enumerate(body):
+    for position, step in enumerate([*body, *commits]):
         for x in step.reads:
             last.update(dict.fromkeys(of(x, shown), position))
-    after = [x for step in commits for x in step.reads]
-    for x in (*after, *witnesses, *program.needed):
-        last.update(dict.fromkeys(of(x, shown), len(body)))
+    for x in witnesses:  # looked at between the body and the commits
+        for root in of(x, shown):
+            last[root] = max(last.get(root, 0), len(body))
+    for x in program.needed:
+        last.update(dict.fromkeys(of(x, shown), len(body) + len(commits)))
     return last
 
 

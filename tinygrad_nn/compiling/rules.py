@@ -374,6 +374,22 @@ def _log_softmax(builder: Builder, step: Step) -> Any:
     return builder.add("subtract", shifted, builder.add("log", total))
 
 
+def _cross_entropy(builder: Builder, step: Step) -> Any:
+    """log Σ exp(z − max z) − (z − max z) at the label: what its derivative computes too is computed once."""
+    x, labels = step.inputs
+    if type(x) is not Var or type(labels) is not Var or len(x.shape) != 2 or not x.size or x.dtype.char not in "fd":
+        return None
+    if labels.shape != x.shape[:1] or step.out.dtype != x.dtype:
+        return None
+    whole = Step(step.op, (x,), {"axis": -1}, step.outputs, step.line)
+    shifted, shape = _shifted(builder, x, whole)
+    total = _reduction(builder, "sum", builder.add("exp", shifted), whole, shape)
+    rows = builder.new.constant(np.arange(x.shape[0]))
+    picked = builder.put("index", (shifted, rows, labels), labels.shape, x.dtype, {"key": ("array", "array")})
+    logs = builder.put("reshape", (builder.add("log", total),), labels.shape, x.dtype, {"shape": labels.shape})
+    return _reduced(builder, builder.add("subtract", logs, picked), step)
+
+
 def _shifted(builder: Builder, x: Var, step: Step) -> tuple[Any, tuple[int, ...]]:
     axis = step.params["axis"] % len(x.shape)
     shape = tuple(1 if i == axis else n for i, n in enumerate(x.shape))
@@ -423,6 +439,7 @@ LOWER: dict[str, list[Rule]] = {
     "linear": [_linear],
     "linear_map": [_linear_map],
     "binary_cross_entropy_with_logits": [_with_logits],
+    "cross_entropy": [_cross_entropy],
     "mse_loss": [_mse_loss],
     "mean": [_mean],
     "sum_to": [_forward, _sum_to],
