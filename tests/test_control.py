@@ -279,9 +279,9 @@ def test_a_branch_that_is_not_taken_neither_warns_nor_fails():
 
 def test_what_nobody_reads_is_pruned():
     def f(h, xs, w, p):
-        last, steps, ys, places = rnn(h, xs, w)
-        a, b = tg.cond(p, lambda: (last * w, tg.sin(ys)), lambda: (w * w, ys))
-        count, x = tg.while_loop(lambda s: s[1] < 20, lambda s: (s[0] + 1, s[1] * 2), (0, (h**2).sum() + 1))
+        last, _, ys, _ = rnn(h, xs, w)
+        a, _ = tg.cond(p, lambda: (last * w, tg.sin(ys)), lambda: (w * w, ys))
+        _, x = tg.while_loop(lambda s: s[1] < 20, lambda s: (s[0] + 1, s[1] * 2), (0, (h**2).sum() + 1))
         return a, x
 
     args = [*TENSORS, tg.tensor(True)]

@@ -58,7 +58,8 @@ def scan(f: Function, init: Any, xs: Any, length: int | None = None, reverse: bo
     -----
     Arrays are given for arrays, and Tensors where an input is a Tensor or a gradient can flow. With no steps at all,
     `f` is called once on zeros, to learn what `ys` would be made of. Differentiated in a compiled function, each step
-    is computed again from the carry before it, which is kept.
+    is computed again from the carry before it, which is kept; what a loop or a branch could have read, but did not in a
+    call, has the gradient zero there, where it has none outside.
 
     Examples
     --------

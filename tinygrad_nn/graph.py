@@ -168,6 +168,19 @@ class Switch:
         self.active = 0
 
 
+class Changes:
+    """Counts what seldom changes: the parts and settings of modules, hooks, which Tensors require gradients.
+
+    Whoever relies on them, as a compiled function does, looks again when the count is another.
+    """
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+changes = Changes()
 modes = Modes()
 switch = Switch()
 _switch_lock = threading.Lock()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from .dispatch import bind_tensor_type
-from .graph import Constant, Node, Spec, modes, switch
+from .graph import Constant, Node, Spec, changes, modes, switch
 from .hooks import HookHandle
 from .methods import ArrayMethods
 from .op import Op, part
@@ -229,6 +229,7 @@ class Tensor(ArrayMethods):
         RuntimeError
             If turned off for a computed result; use `detach`.
         """
+        changes.count += 1
         if requires_grad and self._node is None:
             if self.dtype.kind != "f":
                 raise TypeError(
@@ -512,6 +513,8 @@ def as_array(data: Any, dtype: npt.DTypeLike | None = None, *, copy: bool) -> An
             raise TypeError("a list of Tensors would be cut from its graph here; join them with tg.stack([...])")
     elif isinstance(data, ndarray):
         data = plain_array(data)
+        if switch.active and modes.trace is not None and data.ndim and data.dtype.kind in "biufc":
+            return as_array(modes.trace.constant(data), dtype, copy=copy)  # read again at each call
     try:
         value = np.array(data, dtype) if copy else np.asarray(data, dtype)
     except ValueError as error:

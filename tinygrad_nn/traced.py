@@ -28,7 +28,7 @@ class Traced(ArrayMethods):
         Whether ``+=`` writes to it, as to an array that an optimizer remembers, instead of binding a name anew.
     """
 
-    __slots__ = ("shared", "value", "var")
+    __slots__ = ("__weakref__", "shared", "value", "var")
     __array_priority__ = 1000
 
     var: Any  # not the method of an array

@@ -11,12 +11,15 @@ from pathlib import Path
 from types import MethodType
 from typing import Any, NamedTuple
 
-from ..autodiff.tree import flatten
+import numpy as np
+
+from ..autodiff.tree import flatten, map_leaves
 from ..graph import modes, switch
+from ..values import plain_array
 from .differentiable import Connection
 from .emit import Emitter, Source
-from .glue import MISS, build_call
-from .naming import name_variables
+from .glue import LOCK, MISS, build_call
+from .naming import RESERVED, name_variables
 from .plan import Plan, plan
 from .recording import Recording, record
 from .simplify import Simplified, simplify
@@ -115,7 +118,11 @@ class Compiled:
 
     def _other(self, args: Any, kwargs: Any) -> Any:
         """A call that the last recording is not for."""
-        for entry in self._entries[-2::-1]:
+        with LOCK:
+            return self._slowly(*map_leaves(_without_subclass, (args, kwargs)))
+
+    def _slowly(self, args: Any, kwargs: Any) -> Any:
+        for entry in self._entries[::-1]:
             out = entry.call(args, kwargs)
             if out is not MISS:
                 self._entries.remove(entry)
@@ -139,11 +146,12 @@ class Compiled:
                     f"{self.__name__} has been recorded {self._recorded} times, for as many combinations of shapes, "
                     "dtypes, fixed arguments and settings; each recording takes some milliseconds. Give batches of one "
                     "shape (drop or pad the last one), and numbers that differ from call to call as floats or Tensors.",
-                    stacklevel=4,
+                    stacklevel=5,
                 )
         names = self._leaf_names(args, kwargs)
         fixed = {i for i, (name, root) in enumerate(names) if root in self.static or name in self.static}
         name = self.__name__ if self.__name__.isidentifier() else "compiled"
+        name += "_" * (name in RESERVED)
         recording = record(self.function, args, kwargs, fixed, [n for n, _ in names], name)
         return make_entry(recording, self.function)
 
@@ -202,6 +210,11 @@ class Compiled:
 
     def __repr__(self) -> str:
         return f"<compiled {self.__name__}, {len(self._entries)} recordings>"
+
+
+def _without_subclass(x: Any) -> Any:
+    """A memory map as a plain array; a masked array is refused."""
+    return plain_array(x) if isinstance(x, np.ndarray) else x
 
 
 def _parameters(function: Callable[..., Any]) -> Sequence[str]:

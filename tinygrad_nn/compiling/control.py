@@ -7,14 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import mode, modes, next_order
+from ..graph import mode, modes
 from ..op import Op
-from ..ops.adjoint import alias
 from ..tensor import Tensor
-from ..traced import Traced
-from ..values import current, leaf, plain_tensor
 from .inner import Inner, as_input, close, sample_of
 from .program import Program, Var, check, run
+from .replay import as_tensor, pull, push, replay
 
 #: Gives the results of a body, from Tensors for its inputs.
 Flat = Callable[..., Iterable[Any]]
@@ -242,12 +240,8 @@ def _connected(inputs: Sequence[Any]) -> bool:
 
 
 def _apply(op: Op, inputs: Sequence[Any], **settings: Any) -> list[Any]:
-    out = op(*map(_tensor, inputs), **settings)
+    out = op(*map(as_tensor, inputs), **settings)
     return list(out) if type(out) is tuple else [out]
-
-
-def _tensor(x: Any) -> Any:
-    return plain_tensor(x) if type(x) is Traced else x
 
 
 # --- their derivatives -----------------------------------------------------------------------------------------------
@@ -266,7 +260,7 @@ def _pull_scan(
     history: tuple[int, ...],
 ) -> list[Any]:
     """A loop the other way: gradients of the carry go from step to step, those of the consts are summed up."""
-    given = [_tensor(x) for x in inputs]
+    given = [as_tensor(x) for x in inputs]
     fixed, xs = given[:consts], given[consts + carry :]
     gradients = _present(g)
     end, rows, past = gradients[:carry], gradients[carry : len(body.results)], gradients[len(body.results) :]
@@ -283,7 +277,7 @@ def _pull_scan(
         seeds = [None] * carry
         for i, state in zip(floats, states):
             seeds[i] = state
-        found[:] = _pull(body, [*fixed, *h, *x], wanted, [*seeds, *row])
+        found[:] = pull(body, [*fixed, *h, *x], wanted, [*seeds, *row])
         sums = [old if part is None else old + part for old, part in zip(states[len(floats) :], found)]
         back = [_add(part, before[i]) for i, part in zip(floats, found[len(summed) :])]
         back = [_zeros(body.inputs[consts + i]) if part is None else part for i, part in zip(floats, back)]
@@ -292,7 +286,7 @@ def _pull_scan(
     with mode("recording", _recorded(g, inputs)):
         start = [_zeros(body.inputs[consts + i]) if end[i] is None else end[i] for i in floats]
         start += [_zeros(body.inputs[i]) for i in summed]
-        pasts = [_tensor(x) for x in _parts(out)[len(body.results) :]]
+        pasts = [as_tensor(x) for x in _parts(out)[len(body.results) :]]
         last, stacked = record_scan(step, start, [*xs, *pasts, *given_rows], length, not reverse)
     ready = iter(stacked)
     moved = [None if part is None else next(ready) for part in found[len(summed) + len(floats) :]]
@@ -308,12 +302,12 @@ def _pull_cond(
     needed: tuple[bool, ...], g: Any, out: Any, pred: Any, *operands: Any, then: Program, otherwise: Program
 ) -> list[Any]:
     """The choice between the derivatives of the branches."""
-    given, seeds = [_tensor(x) for x in operands], _present(g)
+    given, seeds = [as_tensor(x) for x in operands], _present(g)
     wanted = [i for i, n in enumerate(needed[1:]) if n]
 
     def back(program: Program) -> Flat:
         def branch() -> list[Any]:
-            found = _pull(program, given, wanted, seeds)
+            found = pull(program, given, wanted, seeds)
             return [_zeros(program.inputs[i]) if part is None else part for i, part in zip(wanted, found)]
 
         return branch
@@ -334,7 +328,7 @@ def _pull_while(
     history: bool,
 ) -> list[Any]:
     """The way back through the history, with the derivative of the body at each entry."""
-    given = [_tensor(x) for x in inputs]
+    given = [as_tensor(x) for x in inputs]
     carry = len(body.results)
     floats = _floats(body, consts, carry)
     wanted = _wanted(needed, consts, carry, floats)
@@ -345,7 +339,7 @@ def _pull_while(
         seeds = [None] * carry
         for i, state in zip(floats, states):
             seeds[i] = state
-        found = _pull(body, [*given[:consts], *entry], wanted, seeds)
+        found = pull(body, [*given[:consts], *entry], wanted, seeds)
         sums = [old if part is None else old + part for old, part in zip(states[len(floats) :], found)]
         back = zip(floats, found[len(summed) :])
         return [*(_zeros(body.inputs[consts + i]) if part is None else part for i, part in back), *sums]
@@ -375,7 +369,7 @@ def _push_while(
     tangents: Sequence[Any], out: Any, *inputs: Any, test: Program, body: Program, consts: int, history: bool
 ) -> Any:
     """The loop once more, with the tangents of what it carries."""
-    given, along = [_tensor(x) for x in inputs], [_tensor(x) for x in tangents]
+    given, along = [as_tensor(x) for x in inputs], [as_tensor(x) for x in tangents]
     carry = len(body.results)
     floats = _floats(body, consts, carry)
 
@@ -383,7 +377,7 @@ def _push_while(
         directions = [*along[:consts], *[None] * carry]
         for i, state in zip(floats, states[carry:]):
             directions[consts + i] = state
-        outs, pushed = _push(body, [*given[:consts], *states[:carry]], directions)
+        outs, pushed = push(body, [*given[:consts], *states[:carry]], directions)
         return [*outs, *(_zeros(body.results[i]) if pushed[i] is None else pushed[i] for i in floats)]
 
     with mode("recording", _recorded(tangents, inputs)):
@@ -399,72 +393,13 @@ def _push_while(
 while_loop.forward_derivative(_push_while)
 
 
-def replay(program: Program, values: Sequence[Any]) -> list[Any]:
-    """The results of a program on Tensors, through the dispatch, so that they are recorded and differentiable."""
-    known: dict[Var, Any] = dict(zip(program.inputs, values, strict=True))
-
-    def value(x: Any) -> Any:
-        if type(x) is not Var:
-            return x
-        return x.value if x.kind == "constant" else known[x]
-
-    for step in program.steps:
-        out = step.op(*map(value, step.inputs), **step.params)
-        known.update(zip(step.outputs, out if len(step.outputs) > 1 else (out,), strict=True))
-    return [value(x) for x in program.results]
-
-
-def _pull(program: Program, inputs: Sequence[Any], wanted: Sequence[int], seeds: Sequence[Any]) -> list[Any]:
-    """Gradients of the wanted inputs of a program, given those of its results; None where there is none."""
-    from ..autodiff.reverse import reverse
-
-    start = next_order()
-    given = list(inputs)
-    for i in wanted:
-        given[i] = _differentiable(given[i])
-    with mode("recording", True):
-        outs = replay(program, given)
-    grads: dict[Any, Any] = {}
-    for out, seed in zip(outs, seeds, strict=True):
-        if seed is not None and isinstance(out, Tensor) and out._node is not None:
-            grads[out._node] = grads[out._node] + seed if out._node in grads else seed
-    record = modes.recording and any(isinstance(seed, Tensor) and seed._node is not None for seed in grads.values())
-    nodes = [given[i]._node for i in wanted]
-    found = reverse(grads, targets=nodes, record=record, since=start) if grads else {}
-    return [_tensor(found.get(node)) for node in nodes]
-
-
-def _push(program: Program, inputs: Sequence[Any], tangents: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-    """Results of a program, and their derivatives along tangents of its inputs; None where there is none."""
-    from ..autodiff.forward import push_forward
-
-    start = next_order()
-    given = [x if t is None else _differentiable(x) for x, t in zip(inputs, tangents, strict=True)]
-    with mode("recording", True):
-        outs = replay(program, given)
-    roots = [out._node if isinstance(out, Tensor) else None for out in outs]
-    seeds: dict[Any, Any] = {x._node: t for x, t in zip(given, tangents, strict=True) if t is not None}
-    pushed, _ = push_forward([root for root in roots if root is not None], seeds, start)
-    return outs, [None if root is None else _tensor(pushed.get(root)) for root in roots]
-
-
-def _differentiable(x: Any) -> Tensor:
-    """A Tensor of the same value, to differentiate with respect to."""
-    if modes.recording and x._node is not None:
-        made: Tensor = alias(x)
-        return made
-    tensor = plain_tensor(current(x))
-    tensor._node = leaf(tensor)
-    return tensor
-
-
 def _parts(x: Any) -> tuple[Any, ...]:
     return x if type(x) is tuple else (x,)
 
 
 def _present(g: Any) -> list[Any]:
     """The gradients of all results, as Tensors or arrays; None where nothing flows."""
-    return [None if _is_zero(x) else _tensor(x) for x in _parts(g)]
+    return [None if _is_zero(x) else as_tensor(x) for x in _parts(g)]
 
 
 def _is_zero(x: Any) -> bool:
@@ -499,4 +434,4 @@ def _add(x: Any, y: Any) -> Any:
     return y if x is None else x if y is None else x + y
 
 
-__all__ = ["History", "cond", "record_cond", "record_scan", "record_while", "replay", "scan", "unwind", "while_loop"]
+__all__ = ["History", "cond", "record_cond", "record_scan", "record_while", "scan", "unwind", "while_loop"]

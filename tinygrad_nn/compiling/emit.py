@@ -410,6 +410,7 @@ class Emitter:
         names.reserve([*(self.names(x) for x in (*program.inputs, *program.state))])
         fixed = {x: self.names(x) for x in (*program.inputs, *program.state, *self._draws())}
         names.reserve(fixed.values())
+        names.reserve(self._constant(x) for s in program.steps for x in s.reads if x.kind == "constant" and x.shape)
 
         def text(x: Any) -> str:
             if type(x) is not Var:

@@ -66,6 +66,14 @@ _INFIX = {
     "not_equal": "{0} != {1}",
 }
 
+#: Python's own numbers are computed with as NumPy does: 1/0 is infinity.
+_WEAK = {
+    "divide": "{0} / {1} if {1} else float(np.divide({0}, {1}))",
+    "floor_divide": "{0} // {1} if {1} else float(np.floor_divide({0}, {1}))",
+    "remainder": "{0} % {1} if {1} else float(np.remainder({0}, {1}))",
+    "power": "{0} ** {1} if {0} > 0 else np.power({0}, {1}).item()",
+}
+
 _REDUCTIONS = {"sum": "add", "prod": "multiply", "max": "maximum", "min": "minimum", "all": "logical_and"}
 
 
@@ -102,7 +110,7 @@ def _takes_weak(step: Step) -> bool:
 def _number_form(step: Step) -> Form:
     name = step.op.name
     if name in _INFIX and all(type(x) is not Var or x.scalar for x in step.inputs):
-        return Form("number", _INFIX[name])
+        return Form("number", _WEAK.get(name, _INFIX[name]) if step.out.weak else _INFIX[name])
     if step.out.weak:
         return CALL
     if name in UFUNCS:
@@ -116,7 +124,9 @@ def _number_form(step: Step) -> Form:
     if name == "matmul":
         return Form("number", "dot({0}, {1})", ("dot",))
     if name == "index" and len(step.inputs) == 1:
-        return Form("number", f"{{0}}[{key_text(step.params['key'])}]")
+        key = step.params["key"]
+        whole = "[()]" if Ellipsis in (key if isinstance(key, tuple) else (key,)) else ""  # gives an array without axes
+        return Form("number", f"{{0}}[{key_text(key)}]{whole}")
     if name == "reshape":
         return Form("number", "{0}.reshape(())[()]")
     if name == "astype" and type(step.inputs[0]) is Var:

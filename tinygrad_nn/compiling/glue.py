@@ -6,7 +6,10 @@ its arithmetic.
 
 from __future__ import annotations
 
+import operator
+from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from sys import getrefcount
 from threading import RLock
 from typing import Any
@@ -14,15 +17,20 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.tree import flatten
+from ..graph import changes, modes, switch
 from ..nn.module import Parameter
 from ..tensor import Tensor
 from ..values import new, plain_tensor
 from .program import Var
+from .recorder import hooks_of, snapshot
 from .recording import _COMPARED, Recording
 from .state import ArrayPlace, EntryPlace, GeneratorPlace, GradientPlace, Place, SettingPlace, TensorPlace
 
 #: What a call gives that this recording is not for.
 MISS = object()
+
+#: Recording binds Tensors to stand-ins for a moment, and code writes into memory of its own: one call at a time.
+LOCK = RLock()
 
 _TENSORS = frozenset((Tensor, Parameter))
 
@@ -45,7 +53,10 @@ class _Glue:
             "new": new,
             "flatten": flatten,
             "core": core,
-            "lock": RLock(),
+            "lock": LOCK,
+            "switch": switch,
+            "modes": modes,
+            "changes": changes,
             "private": private,
             "private_entry": private_entry,
             "plain_tensor": plain_tensor,
@@ -59,6 +70,8 @@ class _Glue:
         self.values: list[str] = []
 
     def build(self) -> Callable[[Any, Any], Any]:
+        self._line("if switch.active and not modes.recording: return MISS" if self.recording.recording else
+                   "if modes.recording: return MISS")
         self._arguments()
         self._guards()
         self._line("with lock:")
@@ -120,8 +133,10 @@ class _Glue:
                 self._unless(f"type({name}) in TENSORS and {name}._node {node}")
                 value = f"v{name}"
                 self._line(f"{value} = {name}._value")
+                for held in self._held_tensors():
+                    self._unless(f"{name} is not {held}")
             else:
-                self._unless(f"isinstance({name}, (ndarray, generic))")
+                self._unless(f"type({name}) is ndarray or isinstance({name}, generic)")
             if argument.kind != "number":
                 dtype = self._hold("dtype", np.dtype(argument.dtype))
                 self._unless(f"{value}.shape == {argument.shape!r} and {value}.dtype == {dtype}")
@@ -129,29 +144,35 @@ class _Glue:
                 self._line(f"{value} = {value}[()]")
             self.values.append(value)
 
+    def _held_tensors(self) -> list[str]:
+        """Tensors that a call writes to, or that stand in another place of the arguments for themselves."""
+        fixed = [a.value for a in self.recording.arguments if a.kind == "fixed" and isinstance(a.value, Tensor)]
+        written = [place.holder for _, place, _ in self.recording.writes if type(place) is TensorPlace]
+        return [self._hold("held", tensor) for tensor in dict.fromkeys([*fixed, *written])]
+
     def _fixed(self, name: str, value: Any) -> None:
         held = self._hold("fixed", value)
-        if isinstance(value, _COMPARED):
-            kind = self._hold("kind", type(value))
-            if isinstance(value, str) and value.startswith(("0x", "-0x")):
-                self._unless(f"type({name}) is float and {name}.hex() == {held} or {name} == {held}")
-            else:
-                self._unless(f"type({name}) is {kind} and {name} == {held}")
+        if type(value) is tuple and value[:1] == ("float",):
+            self._unless(f"type({name}) is float and {name}.hex() == {value[1]!r}")
+        elif isinstance(value, _COMPARED):
+            self._unless(f"type({name}) is {self._hold('kind', type(value))} and {name} == {held}")
         else:
             self._unless(f"{name} is {held}")
 
     def _guards(self) -> None:
+        """What is looked at in every call, and what only after something has changed that seldom does."""
+        seldom = []
         for kind, holder, *rest in self.recording.guards:
             held = self._hold("g", holder)
             if kind == "gradient":
                 self._unless(f"(getattr({held}, '_grad', None) is None) is {rest[0]}")
-            elif kind == "training":
-                self._unless(f"{held}.training is {rest[0]!r}")
+            elif kind in ("module", "tensor"):
+                seldom.append((kind, holder, *rest))
             elif kind == "settings":
-                number, fixed, count = rest
-                self._unless(f"len({held}.param_groups) > {number}")
+                number, fixed, params, count = rest
+                self._unless(f"len({held}.param_groups) == {count}")
                 self._line(f"settings = {held}.param_groups[{number}]")
-                self._unless(f"len(settings['params']) == {count}")
+                self._unless(f"settings['params'] == {self._hold('params', _Same(params))}")
                 for name, value in fixed.items():
                     self._unless(f"settings[{name!r}] == {self._hold('setting', value)}")
             elif kind == "entries":
@@ -159,6 +180,17 @@ class _Glue:
                 self._unless(f"tuple({held}.state.get({self._hold('p', parameter)}, ())) == {names!r}")
             elif kind == "number":
                 self._unless(f"same_numbers({held}, {self._hold('numbers', rest[0])})")
+            elif kind == "variable":
+                read, found = rest
+                self._unless(f"{self._variable(held, read)} is {self._hold('found', found)}")
+        self.known["still"] = partial(_still, seldom)
+        self.known["seen"] = [changes.count]
+        self._line("if changes.count != seen[0]:")
+        self._line("    if not still(): return MISS")
+        self._line("    seen[0] = changes.count")
+
+    def _variable(self, held: str, name: str) -> str:
+        return f"{held}.cell_contents" if not name else f"{held}.get({name!r}, MISS)"
 
     def _state(self) -> list[str]:
         """Read what the program reads outside; arrays that it writes into are made its own first."""
@@ -253,7 +285,8 @@ class _Glue:
         kind, keys, structures = structure
         children = [self._nest(child, texts) for child in structures]
         if keys is not None:
-            return "{" + ", ".join(f"{self._hold('key', k)}: {c}" for k, c in zip(keys, children)) + "}"
+            pairs = "{" + ", ".join(f"{self._hold('key', k)}: {c}" for k, c in zip(keys, children)) + "}"
+            return f"{self._hold('kind', kind)}({pairs})" if kind is OrderedDict else pairs
         if hasattr(kind, "_fields"):
             return f"{self._hold('kind', kind)}({', '.join(children)})"
         if kind is tuple:
@@ -277,8 +310,33 @@ def private_entry(entries: dict[str, Any], name: str) -> Any:
 
 def _same_numbers(tensor: Tensor, numbers: Any) -> bool:
     value = tensor._value
-    return bool(value.shape == numbers.shape and value.dtype == numbers.dtype and np.array_equal(value, numbers, True)) \
-        if value.dtype.kind in "fc" else bool(value.shape == numbers.shape and np.array_equal(value, numbers))
+    equal_nan = value.dtype.kind in "fc"
+    same_kind = value.shape == numbers.shape and value.dtype == numbers.dtype
+    return bool(same_kind and np.array_equal(value, numbers, equal_nan=equal_nan))
+
+
+class _Same:
+    """Equal to a list of the very same objects."""
+
+    def __init__(self, objects: list[Any]) -> None:
+        self._objects = objects
+
+    def __eq__(self, other: object) -> bool:
+        mine = self._objects
+        return isinstance(other, list) and len(mine) == len(other) and all(map(operator.is_, mine, other))
+
+    __hash__ = object.__hash__
+
+
+def _still(guards: list[tuple[Any, ...]]) -> bool:
+    """Whether modules and Tensors are as they were: parts, settings, hooks, and whether gradients are required."""
+    for kind, holder, *rest in guards:
+        if kind == "module":
+            if snapshot(holder) != rest[0]:
+                return False
+        elif (holder._node is not None, hooks_of(holder)) != tuple(rest):
+            return False
+    return True
 
 
 def _count_references() -> tuple[int, int, int]:

@@ -161,6 +161,8 @@ class Module:
             value = x if type(x) is not Var else x.value if x.weak else np.asarray(x.value, x.dtype)[()]
             if exactly or isinstance(value, np.generic):
                 value = np.asarray(value).astype(dtype)[()]
+            elif isinstance(value, int) and np.dtype(dtype).kind in "fc" and abs(value) > 2**53:
+                value = float(value)  # JAX would make an int64 of it first
             return number_text(value)
         if x.weak and x.kind != "result":
             return f"jnp.asarray({self.of(x)}, {dtype_text(dtype)})" if exactly else self.of(x)
@@ -216,16 +218,16 @@ class Module:
 
     def _cut(self) -> list[Piece]:
         """The program in pieces that JAX compiles, between steps that it cannot."""
-        pieces = [Piece(f"{self.name}_1")]
-        kernels = 0
+        pieces = [Piece(self.namer.unique(f"{self.name}_1"))]
         for step in self.program.steps:
             if step.op.name == "draw":
                 continue
             self._refusals = []
             line = self._line(step)
             if line is None:
-                kernels += 1
-                pieces += [Piece(f"kernel_{kernels}", step, [step]), Piece(f"{self.name}_{kernels + 1}")]
+                number = len(pieces) // 2 + 1
+                kernel, following = map(self.namer.unique, (f"kernel_{number}", f"{self.name}_{number + 1}"))
+                pieces += [Piece(kernel, step, [step]), Piece(following)]
                 continue
             piece = pieces[-1]
             for check in self._refusals:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import linecache
+import operator
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -41,8 +42,10 @@ class JaxRunner:
 
     Notes
     -----
-    Products of matrices have all digits, also where a device would be faster with fewer.
-    Random numbers are drawn by NumPy, so that they are those of the function that is not compiled.
+    Products of matrices have all digits, also where a device would be faster with fewer. Random numbers are drawn by
+    NumPy, so that they are those of the function that is not compiled. Subnormal numbers may become zero.
+
+    The settings of JAX are as they were after a call. JAX arrays that it gave can be float64 nevertheless.
 
     Examples
     --------
@@ -63,7 +66,6 @@ class JaxRunner:
         self._split, self._copied = self._shardings(mesh, replicate)
         self._draws = [(program.state.index(step.inputs[0]), step) for step in module.draws]
         self._checks = [check for piece in module.pieces for check in piece.checks]
-        self._checked_pieces = sum(1 for piece in module.pieces if piece.checks)
         self._states = [(i, x) for i, x in enumerate(program.state) if x.kind != "generator"]
         #: By place in the state, what was handed out last as its new value, and the JAX array behind it.
         self._known: dict[int, tuple[Any, Any]] = {}
@@ -128,7 +130,7 @@ class JaxRunner:
     def _put(self, value: Any, var: Var, sharding: Any) -> Any:
         """A value as JAX is to have it: on the devices that it is for."""
         if var.weak:
-            return {"f": float, "i": int, "b": bool, "c": complex}[var.dtype.kind](value)
+            return _NUMBERS[var.dtype.kind](value)
         if not isinstance(value, self._jax.Array):
             value = np.asarray(value)
         if value.shape != var.shape or value.dtype != var.dtype:
@@ -226,6 +228,10 @@ class JaxRunner:
                 )
             split[x] = sharding.NamedSharding(mesh, sharding.PartitionSpec(axis))
         return split, sharding.NamedSharding(mesh, sharding.PartitionSpec())
+
+
+#: What makes a Python number of a value, by the kind of its dtype.
+_NUMBERS = {"f": float, "i": operator.index, "b": bool, "c": complex}
 
 
 class _Kernel:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import keyword
 import linecache
 import re
@@ -10,11 +11,22 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..tensor import Tensor
+from .forms import UFUNCS
 from .program import Program, Var
 from .state import EntryPlace, GradientPlace, Place, SettingPlace, TensorPlace
+from .variables import variables
 
 #: Names that emitted code uses otherwise.
-RESERVED = frozenset(("np", "i", "piece", "state", "isfinite", "getrefcount", *keyword.kwlist, *dir(__builtins__)))
+RESERVED = frozenset(
+    (
+        *("np", "i", "state", "array", "arrays", "count", "references", "unheld", "isfinite", "getrefcount"),
+        *("copyto", "dot", "matmul", "vdot", "results", "news"),
+        *UFUNCS.values(),
+        *keyword.kwlist,
+        *keyword.softkwlist,
+        *dir(builtins),
+    )
+)
 
 _PRODUCTS = frozenset(("linear", "linear_map", "matmul"))
 _ACTIVATIONS = frozenset(("sigmoid", "tanh", "relu", "softmax", "leaky_relu", "elu", "log_softmax", "softplus"))
@@ -51,21 +63,11 @@ def name_variables(program: Program, places: list[Place], function: Callable[...
 
 def _held(function: Callable[..., Any]) -> Iterator[tuple[int, str]]:
     """By id, how the function's own variables name the Tensors that they hold, parameters by their paths."""
-    inner = getattr(function, "__wrapped__", function)
-    variables: dict[str, Any] = {}
-    code = getattr(inner, "__code__", None)
-    if code is not None:
-        known = inner.__globals__
-        variables.update({name: known[name] for name in code.co_names if name in known})
-        for name, cell in zip(code.co_freevars, inner.__closure__ or (), strict=True):
-            try:
-                variables[name] = cell.cell_contents
-            except ValueError:  # not bound yet
-                continue
-    owner = getattr(inner, "__self__", inner)
+    held = {variable.name: variable.value for variable in variables(function)}
+    owner = getattr(function, "__self__", function)
     if hasattr(owner, "named_parameters"):
-        variables["self"] = owner
-    for name, value in variables.items():
+        held["self"] = owner
+    for name, value in held.items():
         if isinstance(value, Tensor):
             yield id(value), name
         listing = getattr(value, "named_parameters", None)

@@ -133,8 +133,8 @@ def _writable(x: Var, program: Program, forms: dict[Step, Form]) -> bool:
     return step is not None and forms[step].kind in _INTO
 
 
-#: Of Python's own numbers; NumPy gives infinity or NaN.
-_RAISE_ON_NUMBERS = frozenset(("divide", "floor_divide", "remainder", "power"))
+#: Of Python's own numbers, where they overflow; NumPy gives infinity.
+_RAISE_ON_NUMBERS = frozenset(("power",))
 
 
 def _tail(program: Program, forms: dict[Step, Form], witnesses: list[Var]) -> list[Step]:

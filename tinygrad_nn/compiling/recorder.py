@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import linecache
 import sys
 from collections.abc import Sequence
 from copy import deepcopy
@@ -48,25 +50,27 @@ class Recorder:
         self.places: dict[Var, Place] = {}
         #: By id, captured Tensors with the value that they had, and what stands for it.
         self._lifted: dict[int, tuple[Any, Any, Traced]] = {}
+        self._all_lifted: list[tuple[Any, Any, Var]] = []
         self._arrays: dict[int, tuple[Any, Var]] = {}
         self._kept: dict[int, tuple[Tensor, Any, Any, Any]] = {}
-        self._gradients: dict[int, tuple[Any, Tensor | None, bool]] = {}
+        self._gradients: dict[int, tuple[Any, Any, bool]] = {}
         self._generators: dict[int, tuple[Any, Var, Any]] = {}
         self._settings: dict[tuple[int, int, str], Traced] = {}
         self._entries: dict[tuple[int, int], tuple[Any, Tensor, Any, dict[str, Any]]] = {}
         self._entry_starts: dict[tuple[int, int, str], Var] = {}
         self._entries_made: list[tuple[Any, Any, str]] = []
         self._looked_at: list[tuple[Any, Any]] = []
-        self._modules: dict[int, tuple[Any, bool]] = {}
+        self._modules: dict[int, Any] = {}
         #: What must be as it was for the program to be right: (kind, holder, …).
         self.guards: list[tuple[Any, ...]] = []
         #: What a call leaves outside: what stood there in the program, the place, and the new value.
         self.writes: list[tuple[Var | None, Place, Var]] = []
         #: Tensors whose gradient a call takes away.
         self.cleared: list[Tensor] = []
-        self._bound: list[tuple[Any, Any]] = []
+        self._bound: list[tuple[Any, Var, Any]] = []
         #: Whether nothing is to be written outside, whatever the function does.
         self.read_only = False
+        self._made: list[Any] = []
 
     # --- what the dispatch asks for ----------------------------------------------------------------------------------
 
@@ -88,12 +92,18 @@ class Recorder:
         if type(out) is tuple:
             outputs = tuple([self.program.var(x.shape, x.dtype) for x in out])
             self._append(Step(op, recorded, settings, outputs))
-            return lifted, tuple([Traced(var, x) for var, x in zip(outputs, out)])
+            return lifted, tuple([self.traced(var, x) for var, x in zip(outputs, out)])
         if weak:
             out = out.item()
         var = self.program.var(np.shape(out), np.asarray(out).dtype if weak else out.dtype, weak=weak)
         self._append(Step(op, recorded, settings, (var,)))
-        return lifted, Traced(var, out)
+        return lifted, self.traced(var, out)
+
+    def traced(self, var: Var, value: Any) -> Traced:
+        """A new stand-in, which nothing outside may hold on to."""
+        made = Traced(var, value)
+        self._made.append(ref(made))
+        return made
 
     def _append(self, step: Step) -> None:
         frame: Any = sys._getframe(2)
@@ -125,7 +135,7 @@ class Recorder:
 
     def constant(self, x: Any) -> Any:
         """An array that is the same in every call as a stand-in, so that rules compute with the like of it."""
-        return Traced(self._array(x), x) if type(x) is np.ndarray else x
+        return self.traced(self._array(x), x) if type(x) is np.ndarray else x
 
     def value(self, tensor: Tensor) -> Traced:
         """What stands for the value of a Tensor."""
@@ -136,8 +146,9 @@ class Recorder:
         if known is not None and known[0]() is tensor and known[1] is value:
             return known[2]
         var = self.program.var(np.shape(value), value.dtype, "state")
-        made = Traced(var, value)
+        made = self.traced(var, value)
         self._lifted[id(tensor)] = (ref(tensor), value, made)
+        self._all_lifted.append((ref(tensor), value, var))
         return made
 
     def looked_at(self, tensor: Tensor) -> None:
@@ -148,8 +159,8 @@ class Recorder:
             self._looked_at.append((ref(tensor), tensor._value))
 
     def saw(self, module: Any) -> None:
-        """A module was called: whether it is training decides what it does."""
-        self._modules[id(module)] = (module, module.training)
+        """A module was called: what it holds and how it is set decides what it does."""
+        self._modules[id(module)] = module
 
     # --- what is bound anew ------------------------------------------------------------------------------------------
 
@@ -168,7 +179,7 @@ class Recorder:
         gradient = getattr(tensor, "_grad", None)
         if gradient is not None:
             value = gradient._value
-            gradient = plain_tensor(Traced(self._outside(GradientPlace(tensor), value), value))
+            gradient = plain_tensor(self.traced(self._outside(GradientPlace(tensor), value), value))
         self.guards.append(("gradient", ref(tensor), gradient is None))
         self._gradients[id(tensor)] = (ref(tensor), gradient, False)
         return gradient
@@ -183,13 +194,14 @@ class Recorder:
         """The settings of an optimizer's group: those that change from step to step stand for what they then are."""
         settings = dict(optimizer.param_groups[number])
         fixed = {k: v for k, v in settings.items() if k != "params" and k not in optimizer.changing}
-        self.guards.append(("settings", optimizer, number, fixed, len(settings["params"])))
+        groups = optimizer.param_groups
+        self.guards.append(("settings", optimizer, number, fixed, list(groups[number]["params"]), len(groups)))
         for name in optimizer.changing & settings.keys():
             key = (id(optimizer), number, name)
             if key not in self._settings:
                 value = float(settings[name])
                 var = self._outside(SettingPlace(optimizer, number, name), value, name)
-                self._settings[key] = Traced(var, value)
+                self._settings[key] = self.traced(var, value)
             settings[name] = self._settings[key]
         return settings
 
@@ -208,7 +220,7 @@ class Recorder:
         optimizer, parameter, state, entries = self._entries[key]
         entries[name] = value = state[parameter][name]
         if isinstance(value, np.ndarray | np.generic | int | float) and not isinstance(value, bool):
-            entries[name] = Traced(self._outside(EntryPlace(optimizer, parameter, name), value, name), value)
+            entries[name] = self.traced(self._outside(EntryPlace(optimizer, parameter, name), value, name), value)
             entries[name].shared = True
             self._entry_starts[*key, name] = entries[name].var
 
@@ -250,7 +262,7 @@ class Recorder:
         value = np.asarray(value)[()]
         out = self.program.var(value.shape, value.dtype)
         self._append(Step(draw, (known[1],), {"method": method, "args": args}, (out,)))
-        return Traced(out, value)
+        return self.traced(out, value)
 
     # --- names -------------------------------------------------------------------------------------------------------
 
@@ -268,6 +280,11 @@ class Recorder:
 
     # --- the end -----------------------------------------------------------------------------------------------------
 
+    def rebind(self, tensor: Tensor, value: Tensor) -> None:
+        """Let a Tensor that is to stay in its place take over the value of another."""
+        self.keep(tensor)
+        tensor._value = self.value(value)
+
     def touched(self, tensor: Tensor) -> bool:
         """Whether the value or the gradient of a Tensor was bound anew."""
         known = self._gradients.get(id(tensor))
@@ -277,7 +294,9 @@ class Recorder:
         """Bring everything outside back to what it was before the recording."""
         for generator, _, state in self._generators.values():
             generator.bit_generator.state = state
-        self._bound = [(ref(t), t._value) for t, value, *_ in self._kept.values() if t._value is not value]
+        for tensor, value, *_ in self._kept.values():
+            if tensor._value is not value and type(value) is not Traced:
+                self._bound.append((ref(tensor), self._lifted[id(tensor)][2].var, _var_of(tensor._value)))
         for tensor, value, node, constant in self._kept.values():
             tensor._value = value
             tensor._node = node
@@ -286,6 +305,19 @@ class Recorder:
             elif hasattr(tensor, "_constant"):
                 del tensor._constant
         self._kept.clear()
+        self._release()
+
+    def _release(self) -> None:
+        """Let the stand-ins go: what follows speaks of variables alone."""
+        self._lifted.clear()
+        self._settings.clear()
+        self._gradients = {
+            key: (holder, None if gradient is None else _var_of(gradient._value), bound)
+            for key, (holder, gradient, bound) in self._gradients.items()
+        }
+        for _, _, _, entries in self._entries.values():
+            for name, value in entries.items():
+                entries[name] = _var_of(value)
 
     def forget(self) -> None:
         """After a recording that failed: take back what was prepared for later calls."""
@@ -294,28 +326,46 @@ class Recorder:
             if not state[parameter]:
                 del state[parameter]
 
+    def check_escapes(self) -> None:
+        """Raise if something outside holds on to a value of the recording: it would stand for nothing there."""
+        if not any(made() is not None for made in self._made):
+            return
+        gc.collect()
+        for made in self._made:
+            escaped = made()
+            if escaped is None:
+                continue
+            line = next((step.line for step in self.program.steps if escaped.var in step.outputs), None)
+            where = f"  made at {line[0]}:{line[1]}: {linecache.getline(*line).strip()}\n" if line else ""
+            raise TypeError(
+                f"compile: a Tensor of shape {escaped.shape} is kept outside {self.program.name}, in an attribute, a "
+                f"list or a variable; later calls would leave it there as it is now\n{where}  Return it, and keep it "
+                "outside; or register it as a buffer of a module, which a compiled function updates."
+            )
+
     def finish(self) -> None:
         """List what the program reads and writes outside, once nothing of the run itself is alive any more."""
-        for holder, value, traced in self._lifted.values():
+        for holder, value, var in self._all_lifted:
             tensor = holder()
-            if tensor is None or type(value) is Traced:
-                traced.var.kind = "constant"
-                traced.var.value = value
+            if tensor is None or tensor._value is not value:
+                var.kind = "constant"
+                var.value = value
             else:
-                self.places[traced.var] = TensorPlace(tensor)
-                self.program.state.append(traced.var)
+                self.places[var] = TensorPlace(tensor)
+                self.program.state.append(var)
+                self.guards.append(("tensor", tensor, tensor._node is not None, hooks_of(tensor)))
         for holder, value in self._looked_at:
             tensor = holder()
             if tensor is not None:
                 self.guards.append(("number", tensor, np.copy(value)))
-        for module, training in self._modules.values():
-            self.guards.append(("training", module, training))
+        for module in self._modules.values():
+            self.guards.append(("module", module, snapshot(module)))
         if not self.read_only:
             self._write_tensors()
             self._write_gradients()
             self._write_entries()
         for array, var in self._arrays.values():
-            if sys.getrefcount(array) > _UNSHARED:
+            if sys.getrefcount(array) > _UNSHARED or array.base is not None:  # a view shows somebody's memory
                 var.kind = "state"
                 self.places[var] = ArrayPlace(array)
                 self.program.state.append(var)
@@ -325,9 +375,9 @@ class Recorder:
         for key, (optimizer, parameter, state, entries) in self._entries.items():
             for name, value in entries.items():
                 start = self._entry_starts.get((*key, name))
-                if type(value) is Traced and value.var is not start:
-                    self._write(start, EntryPlace(optimizer, parameter, name), value.var)
-                elif type(value) is not Traced and value is not state.get(parameter, {}).get(name):
+                if type(value) is Var and value is not start:
+                    self._write(start, EntryPlace(optimizer, parameter, name), value)
+                elif type(value) is not Var and value is not state.get(parameter, {}).get(name):
                     raise TypeError(
                         f"compile: {type(optimizer).__name__} sets {name!r} to {value!r} in a step; what a compiled "
                         "step remembers must be computed from Tensors and from what it remembers"
@@ -342,13 +392,10 @@ class Recorder:
             self.program.results.append(new)
 
     def _write_tensors(self) -> None:
-        for holder, value in self._bound:
+        for holder, old, value in self._bound:
             tensor = holder()
-            if tensor is None:
-                continue
-            old = self._lifted[id(tensor)][2].var
-            new = value.var if type(value) is Traced else self.program.constant(value)
-            if new is not old:
+            new = value if type(value) is Var else self.program.constant(value)
+            if tensor is not None and new is not old:
                 self._write(old, TensorPlace(tensor), new)
 
     def _write_gradients(self) -> None:
@@ -359,9 +406,13 @@ class Recorder:
             if gradient is None:
                 self.cleared.append(tensor)
                 continue
-            value = gradient._value
-            new = value.var if type(value) is Traced else self.program.constant(value)
+            new = gradient if type(gradient) is Var else self.program.constant(gradient)
             self._write(None, GradientPlace(tensor), new)
+
+
+def _var_of(value: Any) -> Any:
+    """The variable that a stand-in stands for; anything else as it is."""
+    return value.var if type(value) is Traced else value
 
 
 def _of_living(guard: tuple[Any, ...]) -> tuple[Any, ...] | None:
@@ -374,6 +425,20 @@ def _of_living(guard: tuple[Any, ...]) -> tuple[Any, ...] | None:
     return None if tensor is None else ("gradient", tensor, guard[2])
 
 
+def snapshot(module: Any) -> list[tuple[str, Any]]:
+    """What a module holds, to be compared: plain settings by value, all else by identity."""
+    return [
+        (name, value if isinstance(value, bool | int | float | str) else tuple(value) if "hooks" in name and value else id(value))
+        for name, value in module.__dict__.items()
+    ]
+
+
+def hooks_of(tensor: Tensor) -> tuple[Any, ...]:
+    """The hooks on a leaf's gradient."""
+    node = tensor._node
+    return tuple((node.extra or {}).get("hooks", ())) if node is not None else ()
+
+
 def _is_mask(x: Any) -> bool:
     dtype = getattr(x, "dtype", None)
     return dtype is not None and dtype.kind == "b" and bool(x.shape)
@@ -384,4 +449,4 @@ def _numpy_number(x: Any) -> Any:
 
 
 #: References to an array that the loop over `_arrays` and the program's variable hold.
-_UNSHARED = 5
+_UNSHARED = 4

@@ -16,9 +16,10 @@ from ..values import leaf, plain_tensor
 from .program import Program, Var, check
 from .recorder import Recorder
 from .state import Place
+from .variables import variables
 
 #: Types whose values are compared; anything else that is fixed is the same only if it is the same object.
-_COMPARED = (bool, int, str, bytes, type(None), complex, np.dtype, slice, type(Ellipsis))
+_COMPARED = (bool, int, str, bytes, type(None), complex, np.dtype, slice, type(Ellipsis), tuple)
 
 
 @dataclass(frozen=True)
@@ -53,13 +54,13 @@ def describe(x: Any, fixed: bool = False) -> Argument:
     """What is fixed of an argument."""
     if not fixed:
         if isinstance(x, Tensor):
-            return Argument("tensor", x.shape, x.dtype, x._node is not None and modes.recording)
-        if isinstance(x, np.ndarray | np.generic):
+            return Argument("tensor", x.shape, x.dtype, x._node is not None)
+        if type(x) is np.ndarray or isinstance(x, np.generic):
             if x.dtype.kind in "biufc":
                 return Argument("array", x.shape, x.dtype)
         elif type(x) is float:
             return Argument("number", (), np.dtype(np.float64))
-    return Argument("fixed", value=float.hex(x) if type(x) is float else x)
+    return Argument("fixed", value=("float", x.hex()) if type(x) is float else x)
 
 
 @dataclass
@@ -84,6 +85,8 @@ class Recording:
     returned : object
         How they are nested.
     lines : dict
+    recording : bool
+        Whether gradients were recorded in the call, or it was made under `no_grad`.
     live : list of bool
         Of what the function returns: whether it is a Tensor that can still be differentiated.
     """
@@ -99,6 +102,7 @@ class Recording:
     returned: Any
     live: list[bool] = field(default_factory=list)
     argument_names: list[str] = field(default_factory=list)
+    recording: bool = True
 
 
 def record(
@@ -138,7 +142,7 @@ def record(
         weak = argument.kind == "number"
         var = program.var(argument.shape, argument.dtype, "input", weak=weak, name=names[i])
         program.inputs.append(var)
-        traced = Traced(var, x._value if isinstance(x, Tensor) else x)
+        traced = recorder.traced(var, x._value if isinstance(x, Tensor) else x)
         stand_in = traced
         if argument.kind == "tensor":
             stand_in = plain_tensor(traced)
@@ -152,7 +156,8 @@ def record(
             results, returned = flatten(out)
             found = [_result(x, recorder) for x in results]
             live = [_is_live(x) for x in results]
-        held = [i for i, (stand_in, _) in tensors.items() if recorder.touched(stand_in)]
+        held = [i for i, (t, _) in tensors.items() if recorder.touched(t) or recorder.touched(leaves[i])]
+        held = [i for i in tensors if any(leaves[i] is leaves[k] for k in held)]
         del out, results
     except BaseException:
         recorder.restore()
@@ -163,7 +168,12 @@ def record(
     if held:  # what is bound anew belongs to the caller: it is recorded as state, like a parameter
         recorder.forget()
         return record(function, args, kwargs, {*fixed, *held}, names, name)
-    recorder.finish()
+    try:
+        recorder.check_escapes()
+        recorder.finish()
+    except BaseException:
+        recorder.forget()
+        raise
     program.results[:0] = [var for kind, var in found if kind != "fixed"]
     check(program)
     return Recording(
@@ -173,11 +183,12 @@ def record(
         [recorder.places[var] for var in program.state],
         recorder.writes,
         recorder.cleared,
-        recorder.guards,
+        [*recorder.guards, *(("variable", v.holder, v.key, v.value) for v in variables(function))],
         found,
         returned,
         live,
         list(names),
+        modes.recording,
     )
 
 

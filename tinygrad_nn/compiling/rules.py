@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..ops.loss import LEAST_VARIANCE
 from .builder import Builder, Rule, is_weak
 from .program import Step, Var
 
@@ -35,7 +36,10 @@ def uniform(x: Any) -> Any:
     if type(x) is not Var or x.kind != "constant" or not x.size:
         return None
     flat = np.asarray(x.value).ravel()
-    return flat[0] if (flat == flat[0]).all() else None
+    same = (flat == flat[0]).all()
+    if same and flat.dtype.kind == "f" and flat[0] == 0:  # 0 and −0 are equal
+        same = (np.signbit(flat) == np.signbit(flat[0])).all()
+    return flat[0] if same else None
 
 
 # --- identities ------------------------------------------------------------------------------------------------------
@@ -65,7 +69,8 @@ def _multiply(builder: Builder, step: Step) -> Any:
             a, b = b, a
         if is_number(b) and type(a) is Var and a.dtype == step.out.dtype:
             product = step.out.dtype.type(float(b) * float(y))
-            if np.isfinite(product) and (product != 0 or float(b) * float(y) == 0):
+            normal = np.finfo(step.out.dtype).tiny <= abs(product) <= np.finfo(step.out.dtype).max
+            if normal or (b == 0 and np.isfinite(y)) or (y == 0 and np.isfinite(b)):
                 return builder.add("multiply", a, product)
     return None
 
@@ -202,9 +207,9 @@ def _factors(builder: Builder, x: Any, depth: int = 8) -> tuple[list[Any], list[
 
 
 def _sigmoid_slope(builder: Builder, x: Any) -> tuple[Any, Any] | None:
-    """The factors a and 1 − a of x, if it is max(a·(1 − a), tiny) for a = σ(z)."""
+    """The factors a and 1 − a of x, if it is the divisor of the derivative of cross-entropy for a = σ(z)."""
     step = builder.made_by(x, "maximum")
-    if step is None or not is_number(step.inputs[1]) or not 0 <= step.inputs[1] <= 1e-7:
+    if step is None or not is_number(step.inputs[1], LEAST_VARIANCE):
         return None
     above, below = _factors(builder, step.inputs[0])
     if below or len(above) != 2:

@@ -43,8 +43,13 @@ def move_scales(program: Program, gradients: set[Var], free: list[Var]) -> None:
         if any(x in gradients for x in step.reads):
             gradients.update(step.outputs)
     demands, carriers = _demands(program, gradients, free)
+    made = {step.out for step in program.steps if len(step.outputs) == 1 and step.pure}
     # From here on each of these variables holds what it held times its scale: nothing reads it otherwise.
-    scaled = {var: next(iter(scales)) for var, scales in demands.items() if len(scales) == 1 and None not in scales}
+    scaled = {
+        var: next(iter(scales))
+        for var, scales in demands.items()
+        if len(scales) == 1 and None not in scales and var in made
+    }
     if not scaled:
         return
     same: dict[Var, Var] = {}

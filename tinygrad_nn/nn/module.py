@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from ..graph import Node, modes, next_order, switch
+from ..graph import Node, changes, modes, next_order, switch
 from ..tensor import ArrayLike, HookHandle, Tensor, as_array
 from ..values import plain_tensor
 
@@ -158,6 +158,17 @@ class Module:
                 "(or a tuple, to leave it out on purpose)",
                 stacklevel=2,
             )
+        if switch.active and modes.trace is not None and name in self._buffers and isinstance(value, Tensor):
+            modes.trace.rebind(self.__dict__[name], value)  # the program writes to the buffer that is there
+            return
+        self._set(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        changes.count += 1
+        object.__delattr__(self, name)
+
+    def _set(self, name: str, value: Any) -> None:
+        changes.count += 1
         object.__setattr__(self, name, value)
 
     def _check_name(self, name: str) -> None:
@@ -187,7 +198,7 @@ class Module:
         self._check_name(name)
         if tensor is not None and not isinstance(tensor, Tensor):
             tensor = Tensor(tensor)
-        object.__setattr__(self, "_buffers", {**self._buffers, name: persistent})
+        self._set("_buffers", {**self._buffers, name: persistent})
         setattr(self, name, tensor)
 
     def add_module(self, name: str, module: Module | None) -> None:
@@ -195,7 +206,7 @@ class Module:
         self._check_name(name)
         if module is not None and not isinstance(module, Module):
             raise TypeError(f"{name!r} is a {type(module).__name__}, not a Module")
-        object.__setattr__(self, name, module)
+        self._set(name, module)
 
     register_module = add_module
 
@@ -365,7 +376,7 @@ class Module:
         if not isinstance(mode, bool):
             raise TypeError(f"train() takes a bool, not {mode!r}")
         for module in self.modules():
-            object.__setattr__(module, "training", mode)
+            module._set("training", mode)
         return self
 
     def eval(self: Self) -> Self:

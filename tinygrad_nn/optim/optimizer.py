@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import mode, modes, switch
+from ..graph import changes, mode, modes, switch
 from ..tensor import Tensor, as_array
 from ..values import plain_tensor
 
@@ -76,6 +76,7 @@ class Optimizer:
             known.add(p)
         group = {**self.defaults, **param_group, "params": params}
         self.check(group)
+        changes.count += 1
         self.param_groups.append(group)
 
     def check(self, group: dict[str, Any]) -> None:

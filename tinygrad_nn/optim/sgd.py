@@ -83,8 +83,10 @@ class SGD(Optimizer):
 
     def _with_momentum(self, p: Tensor, g: Any, group: dict[str, Any]) -> Any:
         momentum = float(group["momentum"])
-        first = self.state[p].get("momentum_buffer") is None
-        velocity = self.remembered(p, "momentum_buffer")
-        velocity *= momentum
-        velocity += g if first else g * (1 - float(group["dampening"]))
+        if self.state[p].get("momentum_buffer") is None:
+            velocity = self.state[p]["momentum_buffer"] = np.array(g) if isinstance(g, np.ndarray | np.generic) else g
+        else:
+            velocity = self.remembered(p, "momentum_buffer")
+            velocity *= momentum
+            velocity += g * (1 - float(group["dampening"]))
         return g + velocity * momentum if group["nesterov"] else velocity
