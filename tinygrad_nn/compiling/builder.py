@@ -47,7 +47,7 @@ class Builder:
             inputs = tuple([self.substitute(x) for x in step.inputs])
             self._line = step.line
             self._wish = step.outputs
-            values = self._add(Step(step.op, inputs, step.params, step.outputs, step.line))
+            values = self._add(Step(step.op, inputs, step.params, step.outputs, step.line, step.several))
             for out, value in zip(step.outputs, values, strict=True):
                 self._substitutes[out] = value
                 if type(value) is Var and value.kind == "result" and not value.name:
@@ -117,7 +117,7 @@ class Builder:
 
     def _folded(self, step: Step) -> tuple[Any, ...] | None:
         """The results of a step whose inputs are all constant."""
-        if not step.pure or step.op.name not in registry:
+        if not step.pure or registry.get(step.op.name) is not step.op:
             return None
         values = []
         for x in step.inputs:
@@ -133,7 +133,7 @@ class Builder:
                 out = step.op.kernel(*values, **step.params)
             except Exception:
                 return None  # raises when called, as it should
-        made = out if type(out) is tuple else (out,)
+        made = out if step.several else (out,)
         return tuple([self._constant(x, var) for x, var in zip(made, step.outputs, strict=True)])
 
     def _constant(self, value: Any, like: Var) -> Any:

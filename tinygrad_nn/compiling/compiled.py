@@ -17,7 +17,8 @@ from ..autodiff.tree import flatten, map_leaves
 from ..graph import modes, switch
 from ..values import plain_array
 from .differentiable import Connection
-from .emit import Emitter, Source
+from .emit import Emitter
+from .module import Source
 from .glue import LOCK, MISS, build_call
 from .naming import RESERVED, name_variables
 from .plan import Plan, plan

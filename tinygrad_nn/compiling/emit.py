@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import linecache
-from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
@@ -11,42 +10,13 @@ import numpy as np
 
 from .annotate import Formulas
 from .blocks import Chain
-from .embed import Kernels, NotWritable, constant_text
-from .forms import UFUNCS, form_of
-from .naming import Namer
+from .embed import constant_text
+from .forms import form_of
+from .loops import bodies
+from .module import Module, Source
+from .plain import Plain, call_text, loop_lines
 from .plan import Plan
 from .program import Program, Step, Var
-
-_WORDS = {0: "zero", 1: "one", 2: "two", 0.5: "half", -1: "minus_one"}
-
-
-@dataclass
-class Source:
-    """Emitted code.
-
-    Attributes
-    ----------
-    text : str
-        A module: imports, kernels, memory and the function.
-    function : str
-        Name of the function; it takes the inputs, then the state, and returns the results, then new numbers of the
-        state. Arrays of the state are written to in place.
-    arguments : list of str
-        Names of the inputs and the state.
-    constants : dict
-        Arrays that the module needs and does not spell out, by name.
-    kernels : dict
-        Functions that stand in the text, by name, and the process's own.
-    missing : list of str
-        What could not be written as text.
-    """
-
-    text: str
-    function: str
-    arguments: list[str]
-    constants: dict[str, Any]
-    kernels: dict[str, Any]
-    missing: list[str]
 
 
 class Emitter:
@@ -57,20 +27,12 @@ class Emitter:
         self.witnesses = witnesses
         self.careful = careful
         self.function = name
-        self.names = Namer()
-        self.names.reserve([name, f"{name}_carefully", "unheld", "count"])
-        self.kernels = Kernels()
-        self.kernel_objects: dict[str, Any] = {}
-        self.missing: list[str] = []
-        self.used: set[str] = set()
-        self.constants: dict[str, Any] = {}
-        self._numbers: dict[tuple[str, str], str] = {}
-        self._number_lines: list[str] = []
+        self.module = Module()
+        self.names = self.module.names
+        self.names.reserve([name, f"{name}_carefully"])
         self._inline: dict[Var, str] = {}
         self._hoisted: list[str] = []
         self._uses = _use_counts(plan)
-        self._chains: list[str] = []
-        self._flat: dict[Var, str] = {}
 
     # --- the whole ---------------------------------------------------------------------------------------------------
 
@@ -87,34 +49,34 @@ class Emitter:
         self.formulas = Formulas([*self.plan.body, *self.plan.commits], self.names)
         memory = self._memory()
         body = self._body()
-        careful = self._careful_function() if self.careful is not None else []
+        careful = self._careful_function(self.careful) if self.careful is not None else []
         arguments = ", ".join(self.names(x) for x in (*program.inputs, *program.state))
-        kernels = [text for text in self.kernels.parts.values() if text]
-        used = sorted(self.used)
+        kernels = [text for text in self.module.kernels.parts.values() if text]
+        used = sorted(self.module.used)
         lines = [f'"""{heading}"""', ""]
         if self.witnesses:
             lines += ["from math import isfinite"]
         if self.plan.results:
             lines += ["from sys import getrefcount"]
         lines += ["", "import numpy as np"]
-        lines += [f"import {module} as {name}" for name, module in self.kernels.modules.items() if name != "np"]
+        lines += [f"import {module} as {name}" for name, module in self.module.kernels.modules.items() if name != "np"]
         if used:
             lines += [f"from numpy import {', '.join(used)}"]
         for text in kernels:
             lines += ["", "", text] if text.startswith("def ") else ["", text]
-        if self._number_lines:
-            lines += ["", *self._number_lines]
+        if self.module.number_lines:
+            lines += ["", *self.module.number_lines]
         for line in memory:
             lines += self._hoisted if line is _HOISTED else [line]
         if self.plan.results:
             lines += ["", "", *_UNHELD.strip().splitlines()]
-        lines += self._chains
+        lines += self.module.functions
         if careful:
             lines += ["", "", *careful]
         lines += ["", "", '@np.errstate(all="ignore")', f"def {self.function}({arguments}):", *body, ""]
         text = "\n".join(lines)
         names = [self.names(x) for x in (*program.inputs, *program.state)]
-        return Source(text, self.function, names, self.constants, self.kernel_objects, self.missing)
+        return Source(text, self.function, names, self.module.constants, self.module.kernel_objects, self.module.missing)
 
     def _tenancies(self) -> list[list[Var]]:
         """Variables of one shape and dtype that are in a buffer one after the other."""
@@ -185,7 +147,7 @@ class Emitter:
             lines += [f"    {name} = {text}" for name, (_, text) in zip(temporaries, copies)]
             copies = [(old, name) for name, (old, _) in zip(temporaries, copies)]
         for old, text in copies:
-            self.used.add("copyto")
+            self.module.used.add("copyto")
             lines.append(f"    copyto({self.names(old)}, {text})")
         lines.append(self._return())
         return lines
@@ -194,7 +156,7 @@ class Emitter:
         name = self._operand(x)
         if not x.shape:
             return f"isfinite({name})"
-        self.used.add("vdot")
+        self.module.used.add("vdot")
         return f"isfinite(vdot({name}, {name}))"
 
     def _arguments(self) -> str:
@@ -207,6 +169,12 @@ class Emitter:
 
     def _careful_arguments(self) -> str:
         return ", ".join([self._arguments(), *(self.names(x) for x in self._draws())])
+
+    def _careful_function(self, program: Program) -> list[str]:
+        """The program with all guards, in plain NumPy: it is hardly ever called."""
+        given = (*self.plan.program.inputs, *self.plan.program.state, *self._draws())
+        plain = Plain(self.module, f"{self.function}_carefully", program, {x: self.names(x) for x in given})
+        return plain.lines("The same with zero gradients kept zero where they meet infinity or NaN.")
 
     def _return(self) -> str:
         program = self.plan.program
@@ -223,11 +191,11 @@ class Emitter:
     def _step(self, step: Step) -> list[str]:
         """The lines of a step; none where it is an expression that stands where it is used."""
         form = self.plan.forms[step]
-        self.used.update(form.names)
+        self.module.used.update(form.names)
         if form.kind == "chain":
             return self._chain(step)
         if form.kind == "call":
-            return [f"    {', '.join(self.names(x) for x in step.outputs)} = {self._call(step)}"]
+            return self._call(step)
         operands = [self._operand(x, step) for x in step.inputs]
         if form.kind == "view":
             return self._view(step, form.text.format(*operands))
@@ -263,8 +231,8 @@ class Emitter:
         lines = ["", "", f"def {name}({', '.join([*parameters, *memory.values()])}):"]
         for inner in chain.steps:
             form = form_of(inner)
-            self.used.update(form.names)
-            operands = [inside.get(x) or self.names(x) if type(x) is Var else self._number(x, inner, False) for x in inner.inputs]
+            self.module.used.update(form.names)
+            operands = [inside.get(x) or self.names(x) if type(x) is Var else self.module.number(x, inner) for x in inner.inputs]
             if inner.out.scalar:
                 lines.append(f"    {self.names(inner.out)} = {form.text.format(*operands)}")
             else:
@@ -272,7 +240,7 @@ class Emitter:
         sums = [self.names(x) for x in chain.sums]
         if sums:
             lines.append(f"    return {', '.join(sums)}")
-        self._chains += lines
+        self.module.functions += lines
         body = [self._flattened(x) for x in arrays]
         calls = [text for made in body for text in made[1]]
         flat = [made[0] for made in body]
@@ -323,125 +291,25 @@ class Emitter:
             return []
         return [f"    {self.names(out)} = {text}"]
 
-    def _call(self, step: Step) -> str:
-        """A call of an op's own kernel."""
-        operands = [self._operand(x, step, plain=True) for x in step.inputs]
-        if step.op.name == "draw":
-            args = ", ".join(_setting(x) for x in step.params["args"])
-            return f"{operands[0]}.{step.params['method']}({args})"
-        settings = [
-            f"{name}={_setting(value)}"
-            for name, value in step.params.items()
-            if not (name in step.op.defaults and step.op.defaults[name] is value)
-        ]
-        name = self._kernel(step)
-        return f"{name}({', '.join([*operands, *settings])})"
-
-    def _kernel(self, step: Step) -> str:
-        kernel = step.op.kernel
-        try:
-            name = self.kernels.add(kernel, step.op.name)
-            if not name.startswith("np."):
-                self.kernel_objects[name] = kernel  # in this process; the text is for those without this library
-        except NotWritable as error:
-            name = f"{step.op.name}_kernel"
-            self.missing.append(f"{step.op.name}: {error}")
-            self.kernels.parts.setdefault(
-                name, f"def {name}(*inputs, **settings):\n    raise NotImplementedError({str(error)!r})"
-            )
-            self.kernel_objects[name] = kernel
-        return name
+    def _call(self, step: Step) -> list[str]:
+        """A call of an op's own kernel, or a loop."""
+        operands = [self._operand(x) for x in step.inputs]
+        targets = [self.names(x) for x in step.outputs]
+        if bodies(step):
+            return loop_lines(self.module, step, operands, targets)
+        single = "," * (step.several and len(targets) == 1)
+        number = ".item()" * step.out.weak
+        return [f"    {', '.join(targets)}{single} = {call_text(self.module, step, operands)}{number}"]
 
     # --- operands ----------------------------------------------------------------------------------------------------
 
-    def _operand(self, x: Any, step: Step | None = None, plain: bool = False) -> str:
+    def _operand(self, x: Any, step: Step | None = None) -> str:
         if type(x) is not Var:
-            return self._number(x, step, plain)
+            return self.module.number(x, step)
         if x in self._inline:
             return self._inline[x]
-        if x.kind == "constant":
-            return self._constant(x)
-        return self.names(x)
+        return self.module.constant(x) if x.kind == "constant" else self.names(x)
 
-    def _constant(self, x: Var) -> str:
-        if not x.shape:
-            return constant_text(x.value)
-        name = self.names(x)
-        if name not in self.constants:
-            self.constants[name] = x.value
-        return name
-
-    def _number(self, x: Any, step: Step | None, plain: bool) -> str:
-        """A number: an array without axes where NumPy is to compute with arrays, which takes half the time."""
-        if plain or step is None:
-            return constant_text(x)
-        if step.out.scalar:
-            if not isinstance(x, np.generic):
-                return constant_text(x)
-            key = (repr(x), "number")
-            if key not in self._numbers:
-                name = self._numbers[key] = self.names.unique("c")
-                self._number_lines.append(f"{name} = {constant_text(x)}")
-            return self._numbers[key]
-        arrays = [y for y in step.reads if y.shape]
-        dtype = x.dtype if isinstance(x, np.generic) else arrays[0].dtype if arrays else None
-        fits = dtype is not None and (isinstance(x, np.generic) or dtype.kind == "f")
-        if not fits or isinstance(x, complex) or (isinstance(x, bool) and dtype is not None and dtype.kind != "b"):
-            return constant_text(x)
-        key = (repr(x.item() if isinstance(x, np.generic) else x).removesuffix(".0"), np.dtype(dtype).str)
-        if key not in self._numbers:
-            value = x.item() if isinstance(x, np.generic) else x
-            word = _WORDS.get(value, "c") if value == value else "c"
-            name = self._numbers[key] = self.names.unique(word)
-            self._number_lines.append(f"{name} = np.array({constant_text(value)}, {constant_text(np.dtype(dtype))})")
-        return self._numbers[key]
-
-    # --- the careful function ----------------------------------------------------------------------------------------
-
-    def _careful_function(self) -> list[str]:
-        """The program with all guards, in plain NumPy: it is hardly ever called."""
-        program = self.careful
-        assert program is not None
-        lines = [
-            f"def {self.function}_carefully({self._careful_arguments()}):",
-            '    """The same with zero gradients kept zero where they meet infinity or NaN."""',
-        ]
-        names = Namer()
-        names.reserve([*(self.names(x) for x in (*program.inputs, *program.state))])
-        fixed = {x: self.names(x) for x in (*program.inputs, *program.state, *self._draws())}
-        names.reserve(fixed.values())
-        names.reserve(self._constant(x) for s in program.steps for x in s.reads if x.kind == "constant" and x.shape)
-
-        def text(x: Any) -> str:
-            if type(x) is not Var:
-                return constant_text(x)
-            if x.kind == "constant":
-                return self._constant(x)
-            return fixed.get(x) or names(x)
-
-        for step in program.steps:
-            if step.op.name == "draw":
-                continue
-            settings = [f"{k}={_setting(v)}" for k, v in step.params.items() if step.op.defaults.get(k, step) is not v]
-            if step.op.name in UFUNCS and not step.out.weak:
-                self.used.add(UFUNCS[step.op.name])
-                lines.append(f"    {text(step.out)} = {UFUNCS[step.op.name]}({', '.join(map(text, step.inputs))})")
-                continue
-            call = f"{self._kernel(step)}({', '.join([*map(text, step.inputs), *settings])})"
-            lines.append(f"    {', '.join(map(text, step.outputs))} = {call}")
-        news = [(old, text(new)) for old, new in program.writes.items()]
-        given = [text(x) if not x.shape else f"{text(x)}.copy()" for x in program.results]
-        arrays = [(old, new) for old, new in news if old.shape]
-        if given:
-            lines.append(f"    results = ({', '.join(given)},)")
-        if arrays:
-            lines.append(f"    news = ({', '.join(f'{new}.copy()' for _, new in arrays)},)")
-        for i, (old, _) in enumerate(arrays):
-            lines.append(f"    {text(old)}[...] = news[{i}]")
-        count = len(given)
-        given = [f"results[{i}]" for i in range(count)] + [new for old, new in news if not old.shape]
-        lines.append(f"    return {', '.join(given)}" if given else "    return ()")
-        return lines
 
 
 _HOISTED = "<hoisted>"
@@ -490,10 +358,6 @@ def _use_counts(plan: Plan) -> _Uses:
 def _bracketed(text: str) -> str:
     plain = text.replace("_", "").replace(".", "").isalnum()
     return text if plain else f"({text})"
-
-
-def _setting(value: Any) -> str:
-    return constant_text(value)
 
 
 def _source_comment(path: str, line: int) -> list[str]:

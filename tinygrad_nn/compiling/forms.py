@@ -80,7 +80,7 @@ _REDUCTIONS = {"sum": "add", "prod": "multiply", "max": "maximum", "min": "minim
 def form_of(step: Step) -> Form:
     """The form of a step; ``"call"`` with an empty text where only the op's kernel computes it."""
     name = step.op.name
-    if len(step.outputs) > 1:
+    if step.several:
         return CALL
     if step.out.scalar:
         return _number_form(step)

@@ -89,9 +89,11 @@ class Step:
         More than one where the op gives several results.
     line : tuple or None
         File and line of the user's code that it came from.
+    several : bool
+        Whether the op gives a tuple, which may hold a single result.
     """
 
-    __slots__ = ("inputs", "line", "op", "outputs", "params")
+    __slots__ = ("inputs", "line", "op", "outputs", "params", "several")
 
     def __init__(
         self,
@@ -100,12 +102,14 @@ class Step:
         params: dict[str, Any],
         outputs: tuple[Var, ...],
         line: tuple[str, int] | None = None,
+        several: bool = False,
     ) -> None:
         self.op = op
         self.inputs = inputs
         self.params = params
         self.outputs = outputs
         self.line = line
+        self.several = several or len(outputs) > 1
 
     @property
     def out(self) -> Var:
@@ -272,6 +276,6 @@ def run(program: Program, values: Iterable[Any]) -> list[Any]:
                 known[step.out] = step.op.kernel(*(np.asarray(x)[()] for x in given), **step.params).item()
                 continue
             out = step.op.kernel(*given, **step.params)
-            made = out if type(out) is tuple and type(step.outputs) is tuple and len(step.outputs) > 1 else (out,)
+            made = out if step.several else (out,)
             known.update(zip(step.outputs, made, strict=True))
     return [value(x) for x in program.needed]

@@ -13,7 +13,6 @@ from weakref import ref
 import numpy as np
 
 from ..errors import INNER, explain, user_line
-from ..graph import mode
 from ..op import Op
 from ..tensor import Tensor
 from ..traced import Traced, unknown
@@ -87,11 +86,11 @@ class Recorder:
         try:
             out = op.kernel(*map(_numpy_number, concrete), **settings) if weak else op.kernel(*concrete, **settings)
         except Exception as error:
-            raise explain(op, concrete, settings, error)
+            raise explain(op, concrete, settings, error) from error
         recorded = tuple([self._operand(x) for x in lifted])
         if type(out) is tuple:
             outputs = tuple([self.program.var(x.shape, x.dtype) for x in out])
-            self._append(Step(op, recorded, settings, outputs))
+            self._append(Step(op, recorded, settings, outputs, several=True))
             return lifted, tuple([self.traced(var, x) for var, x in zip(outputs, out)])
         if weak:
             out = out.item()
@@ -365,7 +364,7 @@ class Recorder:
             self._write_gradients()
             self._write_entries()
         for array, var in self._arrays.values():
-            if sys.getrefcount(array) > _UNSHARED or array.base is not None:  # a view shows somebody's memory
+            if sys.getrefcount(array) > _UNSHARED or _shows_other(array):
                 var.kind = "state"
                 self.places[var] = ArrayPlace(array)
                 self.program.state.append(var)
@@ -410,6 +409,14 @@ class Recorder:
             self._write(None, GradientPlace(tensor), new)
 
 
+def _shows_other(array: Any) -> bool:
+    """Whether an array is a view of memory that something else holds too."""
+    base = array.base
+    if base is None:
+        return False
+    return type(base) is not np.ndarray or sys.getrefcount(base) > _UNSHARED_BASE or _shows_other(base)
+
+
 def _var_of(value: Any) -> Any:
     """The variable that a stand-in stands for; anything else as it is."""
     return value.var if type(value) is Traced else value
@@ -450,3 +457,5 @@ def _numpy_number(x: Any) -> Any:
 
 #: References to an array that the loop over `_arrays` and the program's variable hold.
 _UNSHARED = 4
+#: References to the base of a view that nothing else holds: the view's own, a variable and an argument.
+_UNSHARED_BASE = 3

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from .builder import Builder, remove_dead
 from .guards import leave_guards_out
+from .loops import bodies, prune
 from .program import Program, Step, Var, check
 from .rules import LOWER, STABLE
 from .scale import move_scales
@@ -52,10 +53,27 @@ def simplify(program: Program) -> Simplified:
 
 def rewritten(program: Program) -> Program:
     """The program in its shortest exact form, in the ops as they were recorded."""
-    once = Builder(program, STABLE).build()
+    once = Builder(_with_short_bodies(program), STABLE).build()
     twice = Builder(copied(once), STABLE).build()
     check(twice)
     return twice
+
+
+def _with_short_bodies(program: Program) -> Program:
+    """The program with nothing in its loops and branches that is not read, and their bodies rewritten."""
+    made = copied(program)
+    needed = set(made.needed)
+    steps = []
+    for step in reversed(made.steps):
+        if any(out in needed for out in step.outputs):
+            step = prune(step, needed)
+        for name, body in bodies(step).items():
+            short = Builder(_with_short_bodies(body), STABLE).build()
+            step.params = {**step.params, name: Builder(short, LOWER).build()}
+        needed.update(step.reads)
+        steps.append(step)
+    made.steps = steps[::-1]
+    return made
 
 
 def _lowered(program: Program, gradients: set[Var], witnesses: list[Var]) -> Program:
@@ -72,5 +90,5 @@ def copied(program: Program) -> Program:
     made._count = program._count
     made.inputs, made.state = list(program.inputs), list(program.state)
     made.results, made.writes = list(program.results), dict(program.writes)
-    made.steps = [Step(s.op, s.inputs, s.params, s.outputs, s.line) for s in program.steps]
+    made.steps = [Step(s.op, s.inputs, s.params, s.outputs, s.line, s.several) for s in program.steps]
     return made

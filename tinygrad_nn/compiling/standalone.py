@@ -10,7 +10,7 @@ import numpy as np
 
 from ..io import write_whole
 from .embed import NotWritable, constant_text
-from .emit import Source
+from .module import Source
 from .recording import Recording
 from .state import GeneratorPlace
 
