@@ -27,16 +27,16 @@ def in_single(x):
 
 
 def applied(cases, fixed):
-    """A function that applies an op to all inputs of its cases, and takes its derivatives there."""
+    """A function that applies an op to all inputs of its cases, and takes its derivatives in a third of them."""
 
     def f(*arrays):
         rest, results = iter(arrays), []
-        for case in cases:
+        for number, case in enumerate(cases):
             inputs = [next(rest) for _ in case.inputs]
             results += parts(case(*inputs))
-            where = case.differentiable
+            where = case.differentiable if number % 3 == min(1, len(cases) - 1) else []
             if case.op.name == "index_update" and not fixed:  # which write wins is seen from the numbers
-                where = [0]
+                where = where[:1]
             if where:
 
                 def total(*chosen, case=case, inputs=inputs, where=where):

@@ -64,7 +64,7 @@ def _run_chain(*inputs, chain):
 chain_op = Op(_run_chain, name="chain", differentiable=False)
 
 
-def in_blocks(program: Program, written: set[Var]) -> None:
+def in_blocks(program: Program, written: set[Var], witnesses: list[Var]) -> None:
     """Put chains in the place of their steps.
 
     Parameters
@@ -72,13 +72,15 @@ def in_blocks(program: Program, written: set[Var]) -> None:
     program : Program
     written : set of Var
         New values of the state, which stay steps of their own.
+    witnesses : list of Var
+        What is looked at besides results.
     """
     shapes = {s.out.shape for s in program.steps if len(s.outputs) == 1 and s.out.nbytes >= LEAST_BYTES}
     for shape in sorted(shapes):
-        program.steps = _with_chains(program, program.steps, shape, written)
+        program.steps = _with_chains([*program.needed, *witnesses], program.steps, shape, written)
 
 
-def _with_chains(program: Program, steps: list[Step], shape: tuple[int, ...], written: set[Var]) -> list[Step]:
+def _with_chains(needed: list[Var], steps: list[Step], shape: tuple[int, ...], written: set[Var]) -> list[Step]:
     before: list[Step] = []
     chain: list[Step] = []
     after: list[Step] = []
@@ -90,16 +92,17 @@ def _with_chains(program: Program, steps: list[Step], shape: tuple[int, ...], wr
             after.append(step)
             late.update(step.outputs)
         elif not _fits(step, shape, written):
-            (before if step.pure and not after or not reads & late else after).append(step)
+            before.append(step)
         else:
             chain.append(step)
             (late if step.out.scalar else made).add(step.out)
     if not chain:
         return steps
-    rest = _with_chains(program, after, shape, written) if after else []
+    rest = _with_chains(needed, after, shape, written) if after else []
     if sum(not step.out.scalar for step in chain) < LEAST_STEPS:
         return [*before, *chain, *rest]
-    return [*before, _as_step(program, chain, rest), *rest]
+    outside = {x for step in (*before, *rest) for x in step.reads}.union(needed)
+    return [*before, _as_step(chain, outside), *rest]
 
 
 def _fits(step: Step, shape: tuple[int, ...], written: set[Var]) -> bool:
@@ -117,11 +120,9 @@ def _fits(step: Step, shape: tuple[int, ...], written: set[Var]) -> bool:
     )
 
 
-def _as_step(program: Program, steps: list[Step], rest: list[Step]) -> Step:
+def _as_step(steps: list[Step], outside: set[Var]) -> Step:
     made = {step.out for step in steps}
     read = list(dict.fromkeys(x for step in steps for x in step.reads if x not in made))
-    outside = {x for step in (*program.steps, *rest) if step not in set(steps) for x in step.reads}
-    outside.update(program.needed)
     first = next(step.out for step in steps if not step.out.scalar)
     itemsize = max(step.out.dtype.itemsize for step in steps)
     chain = Chain(

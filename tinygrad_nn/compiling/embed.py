@@ -8,7 +8,7 @@ import math
 import operator
 import re
 import textwrap
-from types import CodeType, FunctionType, ModuleType
+from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -94,6 +94,10 @@ class Kernels:
                 if op is not None:
                     return self.add(op.kernel, op.name)
             return self.add(value, name)
+        if isinstance(value, BuiltinFunctionType) and value.__module__ in ("math", "operator", "_operator"):
+            module = value.__module__.lstrip("_")
+            self.modules[module] = module
+            return f"{module}.{value.__name__}"
         text = constant_text(value)
         if name not in self.parts:
             self.parts[name] = f"{name} = {text}"
@@ -154,7 +158,7 @@ _OPERATORS = {
     name: f"np.{ufunc}"
     for name, ufunc in {
         "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "floordiv": "floor_divide",
-        "mod": "remainder", "pow": "power", "neg": "negative", "abs": "absolute", "matmul": "matmul", "eq": "equal",
+        "mod": "remainder", "pow": "power", "neg": "negative", "pos": "positive", "abs": "absolute", "matmul": "matmul", "eq": "equal",
         "ne": "not_equal", "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal",
         "and_": "bitwise_and", "or_": "bitwise_or", "xor": "bitwise_xor", "lshift": "left_shift",
         "rshift": "right_shift",

@@ -111,10 +111,9 @@ class Emitter:
                 lines.append(f"{' = '.join(dict.fromkeys(names))} = {part}.view({constant_text(np.dtype(dtype))}).reshape({shape})")
         for x in plan.results:
             lines.append(f"{self.names(x)}_held = [np.empty({x.shape}, {constant_text(x.dtype)})]")
-        if not lines:
+        if not lines and not plan.pieces:
             return []
-        size = sum(b.nbytes for b in plan.buffers)
-        return ["", f"# Memory that every call uses again: {_readable(size)}.", *lines, _HOISTED]
+        return ["", f"# Memory that every call uses again: {_readable(plan.nbytes)}.", *lines, _HOISTED]
 
     # --- the quick function ------------------------------------------------------------------------------------------
 

@@ -80,7 +80,7 @@ def plan(program: Program, witnesses: list[Var], *, pinned: frozenset[Var] = fro
     reuse : bool
         False: every variable has memory of its own.
     """
-    in_blocks(program, set(program.writes.values()))
+    in_blocks(program, set(program.writes.values()), witnesses)
     forms = {step: CHAIN if step.op.name == "chain" else form_of(step) for step in program.steps}
     shown = _shown(program, forms)
     commits = _tail(program, forms, witnesses)

@@ -294,7 +294,7 @@ class Recorder:
         for generator, _, state in self._generators.values():
             generator.bit_generator.state = state
         for tensor, value, *_ in self._kept.values():
-            if tensor._value is not value and type(value) is not Traced:
+            if tensor._value is not value and id(tensor) in self._lifted:
                 self._bound.append((ref(tensor), self._lifted[id(tensor)][2].var, _var_of(tensor._value)))
         for tensor, value, node, constant in self._kept.values():
             tensor._value = value

@@ -363,16 +363,21 @@ def _square(builder: Builder, step: Step) -> Any:
 
 def _softmax(builder: Builder, step: Step) -> Any:
     (x,) = step.inputs
-    if type(x) is not Var or x.dtype.char not in "fd" or not x.size or not isinstance(step.params["axis"], int):
+    if type(x) is not Var or x.dtype.char not in "fd" or not x.size or not _along_one(step):
         return None
     shifted, shape = _shifted(builder, x, step)
     e = builder.add("exp", shifted)
     return builder.add("divide", e, _reduction(builder, "sum", e, step, shape))
 
 
+def _along_one(step: Step) -> bool:
+    """Whether a step works along one axis that there is."""
+    return isinstance(step.params["axis"], int) and bool(step.inputs[0].shape)
+
+
 def _log_softmax(builder: Builder, step: Step) -> Any:
     (x,) = step.inputs
-    if type(x) is not Var or x.dtype.char not in "fd" or not x.size or not isinstance(step.params["axis"], int):
+    if type(x) is not Var or x.dtype.char not in "fd" or not x.size or not _along_one(step):
         return None
     shifted, shape = _shifted(builder, x, step)
     total = _reduction(builder, "sum", builder.add("exp", shifted), step, shape)
