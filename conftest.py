@@ -14,6 +14,9 @@ def _as_a_user(doctest_namespace):
 @pytest.fixture(autouse=True)
 def _forget_ops():
     """Operations that a test registers are gone after it."""
+    # What a test imports for the first time is not to be forgotten.
+    import tinygrad_nn.compiling
+    import tinygrad_nn.nn  # noqa: F401
     from tinygrad_nn.op import registry
 
     known = dict(registry)

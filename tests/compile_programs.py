@@ -292,7 +292,9 @@ def assert_same(got, expected, *, scale=1.0, coarse="d", what=""):
 
 def assert_same_kind(a, b, what=""):
     """Both are Tensors, or both are arrays (or NumPy's numbers), or both are of the same other type."""
-    kinds = [tg.Tensor if isinstance(x, tg.Tensor) else np.generic if isinstance(x, np.ndarray) else type(x) for x in (a, b)]
+    kinds = [
+        tg.Tensor if isinstance(x, tg.Tensor) else np.generic if isinstance(x, np.ndarray) else type(x) for x in (a, b)
+    ]
     kinds = [np.generic if issubclass(kind, np.generic) else kind for kind in kinds]
     assert kinds[0] is kinds[1], (what, kinds)
 
@@ -367,7 +369,11 @@ def call(entry, *args, **kwargs):
 def poison(entry):
     """Fill all memory that nobody holds with NaN: what a call reads it must have written."""
     for value in entry.space.values():
-        if isinstance(value, np.ndarray) and value.ndim and not any(value is x for x in entry.source.constants.values()):
+        if (
+            isinstance(value, np.ndarray)
+            and value.ndim
+            and not any(value is x for x in entry.source.constants.values())
+        ):
             _fill(value)
         elif isinstance(value, list):
             for array in value:

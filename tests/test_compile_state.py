@@ -129,7 +129,7 @@ class World:
         p = list(self.model.parameters())[self.count % len(list(self.model.parameters()))]
         held = [p.numpy(), np.asarray(p), p.detach(), p * 1, p.T, copy.copy(p), p[...], copy.deepcopy(p)]
         held += [*self.model.state_dict().values()]
-        held += [e for state in self.optimizer.state.values() for e in state.values() if isinstance(e, np.ndarray)][:2]
+        held += [e for entries in self.optimizer.state_dict()["state"].values() for e in entries.values()]
         held += [q.grad for q in self.model.parameters() if q.grad is not None]
         held += [q.grad.numpy()[..., :1] for q in self.model.parameters() if q.grad is not None]
         choice = held[self.count % len(held)] if self.count % 3 else held
@@ -174,7 +174,7 @@ def plans(draw):
     }
 
 
-NAMES = ["lr", "reload", "seed", "mode", "clear", "halve", "option", "look", "look", "batch"]
+NAMES = ["lr", "reload", "seed", "mode", "clear", "halve", "option", "freeze", "look", "look", "batch"]
 actions = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from([0.01, 0.03])), min_size=10, max_size=10)
 
 

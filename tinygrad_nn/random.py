@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from .creation import made, marked
-from .graph import modes, switch
+from .draws import plain, refuse_recorded, refuse_recording, sampled
 from .ops.elementwise import add, multiply, subtract
 from .ops.indexing import take
 from .tensor import ArrayLike, Tensor
-from .values import current
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -56,9 +55,9 @@ class Generator:
             return found
 
         def sampler(*args: Any, **kwargs: Any) -> Any:
-            _refuse_recorded(name, (*args, *kwargs.values()))
-            _refuse_recording(name)
-            drawn = found(*map(_plain, args), **{key: _plain(value) for key, value in kwargs.items()})
+            refuse_recorded(name, (*args, *kwargs.values()))
+            refuse_recording(name)
+            drawn = found(*map(plain, args), **{key: plain(value) for key, value in kwargs.items()})
             return made(np.asarray(drawn)) if isinstance(drawn, np.ndarray | np.generic | int | float) else drawn
 
         return sampler
@@ -100,7 +99,7 @@ class Generator:
         name: str | None = None,
     ) -> Tensor:
         """Normal with mean `loc` and standard deviation `scale`."""
-        if np.any(_plain(scale) < 0):
+        if np.any(plain(scale) < 0):
             raise ValueError("normal: scale is a standard deviation, so it must not be negative")
         return self._scaled("standard_normal", loc, scale, size, dtype, requires_grad, name)
 
@@ -122,7 +121,7 @@ class Generator:
         requires_grad: bool,
         name: str | None,
     ) -> Tensor:
-        shape = np.broadcast_shapes(np.shape(_plain(shift)), np.shape(_plain(scale)))
+        shape = np.broadcast_shapes(np.shape(plain(shift)), np.shape(plain(scale)))
         size = shape if size is None else (size,) if isinstance(size, int | np.integer) else tuple(size)
         if len(shape) > len(size) or any(n not in (1, m) for n, m in zip(shape[::-1], size[::-1])):
             raise ValueError(f"random: parameters of shape {shape} do not fit into size {size}")
@@ -144,7 +143,9 @@ class Generator:
     ) -> Tensor:
         """Integers from `low` up to, but without, `high`; from 0 up to `low` if that alone is given."""
         wanted: Any = np.int64 if dtype is None else dtype
-        return made(sampled(self.numpy_generator, "integers", _plain(low), _plain(high), size, wanted, endpoint), name=name)
+        return made(
+            sampled(self.numpy_generator, "integers", plain(low), plain(high), size, wanted, endpoint), name=name
+        )
 
     def bernoulli(
         self,
@@ -156,8 +157,8 @@ class Generator:
         name: str | None = None,
     ) -> Tensor:
         """1 with probability `p`, else 0."""
-        _refuse_recorded("bernoulli", (p,))
-        chance = _plain(p)
+        refuse_recorded("bernoulli", (p,))
+        chance = plain(p)
         if not np.all((chance >= 0) & (chance <= 1)):
             raise ValueError("bernoulli: p is a probability, from 0 to 1")
         drawn = sampled(self.numpy_generator, "random", chance.shape if size is None else size) < chance
@@ -175,7 +176,7 @@ class Generator:
         from .ops.indexing import take_along_axis
         from .ops.shape import ravel, reshape
 
-        _refuse_recording("permuted")
+        refuse_recording("permuted")
         source = _tensor(x)
         if axis is None:
             return reshape(self.permutation(ravel(source)), shape=source.shape)  # type: ignore[no-any-return]
@@ -194,8 +195,8 @@ class Generator:
         shuffle: bool = True,
     ) -> Tensor:
         """Numbers below `a`, or slices of an array along `axis`, drawn with probabilities `p`; see `choice` below."""
-        _refuse_recorded("choice: probabilities", (p,))
-        chances = None if p is None else _plain(p)
+        refuse_recorded("choice: probabilities", (p,))
+        chances = None if p is None else plain(p)
         if isinstance(a, int | np.integer):
             return made(sampled(self.numpy_generator, "choice", int(a), size, replace, chances, 0, shuffle))
         source = _tensor(a)
@@ -212,36 +213,6 @@ class Generator:
         if isinstance(x, Tensor):
             raise TypeError("shuffle writes in place, and values of Tensors are never written to: use permutation(t)")
         self.numpy_generator.shuffle(x, axis)
-
-
-def sampled(generator: NumPyGenerator, method: str, *args: Any) -> Any:
-    """What a generator's method draws, as an array; in a compiled function new numbers at each call."""
-    if switch.active and modes.trace is not None:
-        return modes.trace.draw(generator, method, args)
-    return np.asarray(getattr(generator, method)(*args))
-
-
-def _refuse_recording(method: str) -> None:
-    if modes.trace is not None:
-        raise TypeError(
-            f"compile: {method} cannot be recorded, and what it draws now would be the same at each call; "
-            "use random, standard_normal, uniform, normal, integers, bernoulli, permutation or choice"
-        )
-
-
-def _plain(x: Any) -> Any:
-    """Parameters as NumPy takes them: None and strings as they are, anything else as arrays."""
-    if isinstance(x, Tensor):
-        return current(x)
-    return np.asarray(x) if isinstance(x, list | int | float) and not isinstance(x, bool) else x
-
-
-def _refuse_recorded(what: str, values: Any) -> None:
-    if any(isinstance(x, Tensor) and x.requires_grad for x in values):
-        raise TypeError(
-            f"{what}: no gradient passes through these samples to a parameter that requires gradients; "
-            "detach it (t.detach()), or sample with uniform or normal, which are connected to their parameters"
-        )
 
 
 def _tensor(x: Any) -> Tensor:

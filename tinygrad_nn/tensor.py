@@ -13,7 +13,7 @@ from .hooks import HookHandle
 from .methods import ArrayMethods
 from .op import Op, part
 from .ops import indexing
-from .values import constant, current, holds_tensor, leaf, ndarray, new, plain_array, plain_tensor, tensor_at, twin
+from .values import as_array, constant, current, leaf, ndarray, new, plain_tensor, tensor_at, twin
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -496,36 +496,6 @@ class Tensor(ArrayMethods):
         return tinygrad_nn
 
 
-def as_array(data: Any, dtype: npt.DTypeLike | None = None, *, copy: bool) -> Any:
-    """`data` as an array of numbers, or as a NumPy scalar if it has no axes.
-
-    Raises
-    ------
-    TypeError
-        If it holds something else than numbers, or Tensors inside a list, which would be cut from their graph.
-    """
-    if isinstance(data, Tensor):
-        data = data._value
-    if type(data) is Traced:
-        return data if dtype is None or data.dtype == dtype else data.astype(dtype)
-    if isinstance(data, list | tuple):
-        if holds_tensor(data):
-            raise TypeError("a list of Tensors would be cut from its graph here; join them with tg.stack([...])")
-    elif isinstance(data, ndarray):
-        data = plain_array(data)
-        if switch.active and modes.trace is not None and data.ndim and data.dtype.kind in "biufc":
-            return as_array(modes.trace.constant(data), dtype, copy=copy)  # read again at each call
-    try:
-        value = np.array(data, dtype) if copy else np.asarray(data, dtype)
-    except ValueError as error:
-        raise ValueError(f"cannot make a Tensor of this data: {error}") from error
-    if value.dtype.kind not in "biufc":
-        raise TypeError(f"cannot make a Tensor of {type(data).__name__} of dtype {value.dtype}: give numbers or bools")
-    if value.ndim == 0:
-        return value[()]
-    return value if copy else value.view()
-
-
 def tensor_of(node: Node) -> Tensor:
     """The Tensor that a node belongs to: for a leaf the user's own, else a new one at that place in the graph."""
     holder = node.tensor() if node.op is None else None
@@ -536,9 +506,8 @@ def tensor_of(node: Node) -> Tensor:
 
 bind_tensor_type(Tensor)
 
-from .traced import Traced  # noqa: E402
-
 # The pass works on Tensors and is imported once they exist; a look-up in each backward() would cost a microsecond.
 from .autodiff import reverse  # noqa: E402
+from .traced import Traced  # noqa: E402
 
 __all__ = ["ArrayLike", "HookHandle", "Tensor", "as_array", "tensor_of"]

@@ -10,6 +10,8 @@ import numpy as np
 from .graph import Constant, Node, Spec, describe, modes, next_order, switch
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from .op import Op
     from .tensor import Tensor
     from .traced import Traced
@@ -180,3 +182,33 @@ def frozen(op: Op, name: str, setting: Any) -> Any:
             )
         return frozen(op, name, setting._value) if type(setting._value) is Traced else np.copy(setting._value)[()]
     return setting
+
+
+def as_array(data: Any, dtype: npt.DTypeLike | None = None, *, copy: bool) -> Any:
+    """`data` as an array of numbers, or as a NumPy scalar if it has no axes.
+
+    Raises
+    ------
+    TypeError
+        If it holds something else than numbers, or Tensors inside a list, which would be cut from their graph.
+    """
+    if isinstance(data, Tensor):
+        data = data._value
+    if type(data) is Traced:
+        return data if dtype is None or data.dtype == dtype else data.astype(dtype)
+    if isinstance(data, list | tuple):
+        if holds_tensor(data):
+            raise TypeError("a list of Tensors would be cut from its graph here; join them with tg.stack([...])")
+    elif isinstance(data, ndarray):
+        data = plain_array(data)
+        if switch.active and modes.trace is not None and data.ndim and data.dtype.kind in "biufc":
+            return as_array(modes.trace.constant(data), dtype, copy=copy)  # read again at each call
+    try:
+        value = np.array(data, dtype) if copy else np.asarray(data, dtype)
+    except ValueError as error:
+        raise ValueError(f"cannot make a Tensor of this data: {error}") from error
+    if value.dtype.kind not in "biufc":
+        raise TypeError(f"cannot make a Tensor of {type(data).__name__} of dtype {value.dtype}: give numbers or bools")
+    if value.ndim == 0:
+        return value[()]
+    return value if copy else value.view()

@@ -62,7 +62,7 @@ class Formulas:
         name = step.op.name
         if name in _FORMULAS:
             if name not in _CLOSED:
-                tight = name not in ("add",)
+                tight = name != "add"
                 operands = [_bracketed(x, tight and (i > 0 or name != "subtract")) for i, x in enumerate(operands)]
             if name in ("matrix_transpose", "power", "reciprocal", "sqrt"):
                 operands = [f"({x})" if "·" in x and not _closed(x) else x for x in operands]

@@ -1,4 +1,4 @@
-"""Long elementwise chains on large arrays, run piece by piece, so that what one step makes is in the cache for the next."""
+"""Long elementwise chains on large arrays, run piece by piece: what a step makes is in the cache for the next."""
 
 from __future__ import annotations
 
@@ -64,7 +64,16 @@ def _run_chain(*inputs, chain):
 chain_op = Op(_run_chain, name="chain", differentiable=False)
 
 
-def in_blocks(program: Program, written: set[Var], witnesses: list[Var]) -> None:
+def _square_sum(x):
+    """Σ x²: finite only if all of x is, but for what overflows."""
+    return np.vdot(x, x)
+
+
+#: Looks at a piece while it is in the cache.
+look = Op(_square_sum, name="look", differentiable=False)
+
+
+def in_blocks(program: Program, written: set[Var], witnesses: list[Var]) -> list[Var]:
     """Put chains in the place of their steps.
 
     Parameters
@@ -74,10 +83,29 @@ def in_blocks(program: Program, written: set[Var], witnesses: list[Var]) -> None
         New values of the state, which stay steps of their own.
     witnesses : list of Var
         What is looked at besides results.
+
+    Returns
+    -------
+    list of Var
+        What is to be looked at now: a number in the place of each array that a chain has looked at.
     """
     shapes = {s.out.shape for s in program.steps if len(s.outputs) == 1 and s.out.nbytes >= LEAST_BYTES}
     for shape in sorted(shapes):
         program.steps = _with_chains([*program.needed, *witnesses], program.steps, shape, written)
+    looked: dict[Var, Var] = {}
+    for step in program.steps:
+        if step.op is chain_op:
+            step.outputs += tuple(
+                [_look(program, step.params["chain"], x, looked) for x in witnesses if x in step.outputs]
+            )
+    return [looked.get(x, x) for x in witnesses]
+
+
+def _look(program: Program, chain: Chain, x: Var, looked: dict[Var, Var]) -> Var:
+    found = looked[x] = program.var((), x.dtype)
+    chain.steps.append(Step(look, (x,), {}, (found,)))
+    chain.sums.append(found)
+    return found
 
 
 def _with_chains(needed: list[Var], steps: list[Step], shape: tuple[int, ...], written: set[Var]) -> list[Step]:

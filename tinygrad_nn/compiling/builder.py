@@ -1,4 +1,4 @@
-"""Building a program step by step: equal steps become one, what is constant is computed, what changes nothing is left out."""
+"""Building a program step by step: equal steps become one, and what is constant is computed."""
 
 from __future__ import annotations
 
@@ -81,7 +81,12 @@ class Builder:
         return self.put(name, inputs, shape, result_dtype(registry[name], inputs, params), params)
 
     def put(
-        self, name: str, inputs: tuple[Any, ...], shape: tuple[int, ...], dtype: Any, params: dict[str, Any] | None = None
+        self,
+        name: str,
+        inputs: tuple[Any, ...],
+        shape: tuple[int, ...],
+        dtype: Any,
+        params: dict[str, Any] | None = None,
     ) -> Any:
         """The result of any op, whose shape and dtype the caller knows."""
         op = registry[name]
@@ -92,6 +97,12 @@ class Builder:
         """The step that makes `x`, if it is one of that op."""
         step = self.producer.get(x) if type(x) is Var else None
         return step if step is not None and step.op.name == name else None
+
+    def known(self, name: str, *inputs: Any) -> Any:
+        """The result of an op on variables, if it is computed already."""
+        op = registry[name]
+        key = _key(Step(op, inputs, op.defaults, (), None))
+        return self._known.get(key, (None,))[0]
 
     # --- adding ------------------------------------------------------------------------------------------------------
 
@@ -206,6 +217,4 @@ def remove_dead(program: Program) -> None:
             kept.append(step)
             needed.update(step.reads)
     program.steps = kept[::-1]
-    program.state = [
-        x for x in program.state if x in needed or x in program.writes or x.kind == "generator"
-    ]
+    program.state = [x for x in program.state if x in needed or x in program.writes or x.kind == "generator"]

@@ -18,8 +18,8 @@ from ..graph import modes, switch
 from ..values import plain_array
 from .differentiable import Connection
 from .emit import Emitter
-from .module import Source
 from .glue import LOCK, MISS, build_call
+from .module import Source
 from .naming import RESERVED, name_variables
 from .plan import Plan, plan
 from .recording import Recording, record
@@ -64,7 +64,7 @@ class Entry:
         self.plan = planned
         self.source = source
         space: dict[str, Any] = {"__name__": "compiled", **source.constants}
-        exec(compile(source.text, f"<compiled {source.function}>", "exec"), space)
+        exec(compile(source.text, f"<compiled {source.function}>", "exec"), space)  # noqa: S102
         space.update(source.kernels)
         self.space = space
         self.core: Callable[..., Any] = space[source.function]
@@ -232,7 +232,7 @@ def make_entry(recording: Recording, function: Callable[..., Any], *, reuse: boo
     simplified = simplify(recording.program)
     _follow(recording, simplified)
     planned = plan(simplified.program, simplified.witnesses, reuse=reuse)
-    emitter = Emitter(planned, simplified.witnesses, simplified.careful, recording.program.name)
+    emitter = Emitter(planned, simplified.careful, recording.program.name)
     source = emitter.emit(_heading(recording, meanings))
     return Entry(function, recording, simplified, planned, source)
 
@@ -254,4 +254,3 @@ def _heading(recording: Recording, meanings: dict[str, str]) -> str:
     lines = [f"{program.name}, recorded for {given}."]
     state = [f"    {x.name} {x.dtype}{list(x.shape)}: {meanings[x.name]}" for x in program.state if x.name in meanings]
     return "\n".join([*lines, "", "Read outside, and written where it changes:", "", *state, ""] if state else lines)
-

@@ -8,6 +8,7 @@ import math
 import operator
 import re
 import textwrap
+from functools import cache
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -158,8 +159,8 @@ _OPERATORS = {
     name: f"np.{ufunc}"
     for name, ufunc in {
         "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "floordiv": "floor_divide",
-        "mod": "remainder", "pow": "power", "neg": "negative", "pos": "positive", "abs": "absolute", "matmul": "matmul", "eq": "equal",
-        "ne": "not_equal", "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal",
+        "mod": "remainder", "pow": "power", "neg": "negative", "pos": "positive", "abs": "absolute",
+        "matmul": "matmul", "eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal",
         "and_": "bitwise_and", "or_": "bitwise_or", "xor": "bitwise_xor", "lshift": "left_shift",
         "rshift": "right_shift",
     }.items()
@@ -176,6 +177,7 @@ def _globals_of(function: FunctionType | CodeType) -> set[str]:
     return found
 
 
+@cache
 def _source(function: FunctionType) -> str:
     """The text of a function without decorators, annotations' imports and docstring."""
     try:

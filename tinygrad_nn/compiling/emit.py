@@ -22,9 +22,9 @@ from .program import Program, Step, Var
 class Emitter:
     """Writes one module: the quick function, and the careful one where there is one."""
 
-    def __init__(self, plan: Plan, witnesses: list[Var], careful: Program | None, name: str) -> None:
+    def __init__(self, plan: Plan, careful: Program | None, name: str) -> None:
         self.plan = plan
-        self.witnesses = witnesses
+        self.witnesses = plan.witnesses
         self.careful = careful
         self.function = name
         self.module = Module()
@@ -76,7 +76,9 @@ class Emitter:
         lines += ["", "", '@np.errstate(all="ignore")', f"def {self.function}({arguments}):", *body, ""]
         text = "\n".join(lines)
         names = [self.names(x) for x in (*program.inputs, *program.state)]
-        return Source(text, self.function, names, self.module.constants, self.module.kernel_objects, self.module.missing)
+        return Source(
+            text, self.function, names, self.module.constants, self.module.kernel_objects, self.module.missing
+        )
 
     def _tenancies(self) -> list[list[Var]]:
         """Variables of one shape and dtype that are in a buffer one after the other."""
@@ -101,14 +103,17 @@ class Emitter:
                 shapes.setdefault((x.shape, x.dtype), []).append(self.names(x))
             (shape, dtype), first = next(iter(shapes.items()))
             if len(shapes) == 1 and np.dtype(dtype).itemsize * int(np.prod(shape)) == buffer.nbytes:
-                lines.append(f"{' = '.join(dict.fromkeys(first))} = np.empty({shape}, {constant_text(np.dtype(dtype))})")
+                lines.append(
+                    f"{' = '.join(dict.fromkeys(first))} = np.empty({shape}, {constant_text(np.dtype(dtype))})"
+                )
                 continue
             slab = self.names.unique("memory")
             lines.append(f"{slab} = np.empty({buffer.nbytes}, np.uint8)")
             for (shape, dtype), names in shapes.items():
                 nbytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
                 part = slab if nbytes == buffer.nbytes else f"{slab}[:{nbytes}]"
-                lines.append(f"{' = '.join(dict.fromkeys(names))} = {part}.view({constant_text(np.dtype(dtype))}).reshape({shape})")
+                seen = f"{part}.view({constant_text(np.dtype(dtype))}).reshape({shape})"
+                lines.append(f"{' = '.join(dict.fromkeys(names))} = {seen}")
         for x in plan.results:
             lines.append(f"{self.names(x)}_held = [np.empty({x.shape}, {constant_text(x.dtype)})]")
         if not lines and not plan.pieces:
@@ -231,7 +236,9 @@ class Emitter:
         for inner in chain.steps:
             form = form_of(inner)
             self.module.used.update(form.names)
-            operands = [inside.get(x) or self.names(x) if type(x) is Var else self.module.number(x, inner) for x in inner.inputs]
+            operands = [
+                inside.get(x) or self.names(x) if type(x) is Var else self.module.number(x, inner) for x in inner.inputs
+            ]
             if inner.out.scalar:
                 lines.append(f"    {self.names(inner.out)} = {form.text.format(*operands)}")
             else:
@@ -245,8 +252,7 @@ class Emitter:
         flat = [made[0] for made in body]
         numbers = [self.names(x) for x in chain.numbers]
         whole = chain.size - chain.size % chain.piece
-        for i, x in enumerate(chain.sums):
-            calls.append(f"    {sums[i]} = 0.0")
+        calls += [f"    {text} = 0.0" for text in sums]
         call = f"{name}({', '.join([*(f'{x}[i : i + {chain.piece}]' for x in flat), *numbers, *memory.values()])})"
         calls.append(f"    for i in range(0, {whole}, {chain.piece}):")
         calls += self._summed("        ", call, sums)
@@ -278,13 +284,11 @@ class Emitter:
 
     def _view(self, step: Step, text: str) -> list[str]:
         source, out = step.inputs[0], step.out
-        if source in self.plan.buffer_of or source in self._inline and source not in self._uses.live:
-            if source in self.plan.buffer_of and out not in self.plan.program.results:
-                wish = f"{self.names(source)}_T" if text.endswith(".T") else f"{self.names(source)}_view"
-                name = self.names.unique(wish)
-                self._hoisted.append(f"{name} = {text}")
-                self._inline[out] = name
-                return []
+        if source in self.plan.buffer_of and out not in self.plan.program.results:
+            name = self.names.unique(f"{self.names(source)}{'_T' if text.endswith('.T') else '_view'}")
+            self._hoisted.append(f"{name} = {text}")
+            self._inline[out] = name
+            return []
         if self._uses[out] == 1:
             self._inline[out] = text
             return []
@@ -308,7 +312,6 @@ class Emitter:
         if x in self._inline:
             return self._inline[x]
         return self.module.constant(x) if x.kind == "constant" else self.names(x)
-
 
 
 _HOISTED = "<hoisted>"

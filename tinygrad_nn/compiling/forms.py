@@ -35,12 +35,67 @@ class Form:
 #: Operations that are a ufunc of NumPy's under the name given.
 UFUNCS = {
     name: name
-    for name in (
-        "add subtract multiply divide floor_divide remainder negative reciprocal power sqrt cbrt hypot absolute sign "
-        "copysign floor ceil trunc sin cos tan arcsin arccos arctan arctan2 sinh cosh tanh arcsinh arccosh arctanh "
-        "deg2rad rad2deg exp exp2 expm1 log log2 log10 log1p logaddexp maximum minimum fmax fmin equal not_equal less "
-        "less_equal greater greater_equal logical_and logical_or logical_xor logical_not isfinite isinf isnan signbit"
-    ).split()
+    for name in [
+        "add",
+        "subtract",
+        "multiply",
+        "divide",
+        "floor_divide",
+        "remainder",
+        "negative",
+        "reciprocal",
+        "power",
+        "sqrt",
+        "cbrt",
+        "hypot",
+        "absolute",
+        "sign",
+        "copysign",
+        "floor",
+        "ceil",
+        "trunc",
+        "sin",
+        "cos",
+        "tan",
+        "arcsin",
+        "arccos",
+        "arctan",
+        "arctan2",
+        "sinh",
+        "cosh",
+        "tanh",
+        "arcsinh",
+        "arccosh",
+        "arctanh",
+        "deg2rad",
+        "rad2deg",
+        "exp",
+        "exp2",
+        "expm1",
+        "log",
+        "log2",
+        "log10",
+        "log1p",
+        "logaddexp",
+        "maximum",
+        "minimum",
+        "fmax",
+        "fmin",
+        "equal",
+        "not_equal",
+        "less",
+        "less_equal",
+        "greater",
+        "greater_equal",
+        "logical_and",
+        "logical_or",
+        "logical_xor",
+        "logical_not",
+        "isfinite",
+        "isinf",
+        "isnan",
+        "signbit",
+    ]
 }
 UFUNCS |= {"bitwise_and": "bitwise_and", "bitwise_or": "bitwise_or", "bitwise_xor": "bitwise_xor", "invert": "invert"}
 UFUNCS |= {"left_shift": "left_shift", "right_shift": "right_shift"}
@@ -116,7 +171,9 @@ def _number_form(step: Step) -> Form:
     if name in UFUNCS:
         places = ", ".join(f"{{{i}}}" for i in range(len(step.inputs)))
         return Form("number", f"{UFUNCS[name]}({places})", (UFUNCS[name],))
-    if name == "sum" and _plain_sum(step):
+    if name == "look":
+        return Form("number", "vdot({0}, {0})", ("vdot",))
+    if name == "sum" and is_plain_sum(step):
         return Form("number", "add.reduce({0}, None)", ("add",))
     if name in ("max", "min") and step.params["axis"] is None:
         ufunc = _REDUCTIONS[name]
@@ -134,7 +191,8 @@ def _number_form(step: Step) -> Form:
     return CALL
 
 
-def _plain_sum(step: Step) -> bool:
+def is_plain_sum(step: Step) -> bool:
+    """Whether a sum is what NumPy's `add.reduce` gives as it is."""
     x = step.inputs[0]
     return (
         step.params.get("dtype") is None
@@ -182,7 +240,7 @@ def _where(step: Step) -> Form | None:
     condition, x, y = step.inputs
     if type(condition) is not Var or condition.dtype != np.bool_ or condition.shape != step.out.shape:
         return None
-    if type(x) is Var and x.weak or type(y) is Var and y.weak:
+    if (type(x) is Var and x.weak) or (type(y) is Var and y.weak):
         return None
     return Form("chosen", "copyto({out}, {2})\ncopyto({out}, {1}, where={0})", ("copyto",))
 
@@ -210,7 +268,7 @@ class _Settings(dict[str, Any]):
 
 
 _FORMS: dict[str, Callable[[Step], Form | None]] = {
-    "sum": lambda step: _reduction(step) if _plain_sum(step) else None,
+    "sum": lambda step: _reduction(step) if is_plain_sum(step) else None,
     "max": _reduction,
     "min": _reduction,
     "matmul": _matmul,

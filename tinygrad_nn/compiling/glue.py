@@ -1,7 +1,7 @@
 """The call of a compiled function: arguments checked, state read, the emitted code run, and what it made put back.
 
-The checks are written out as Python source too, for each recording: a loop over them would cost a small network more than
-its arithmetic.
+The checks are written out as Python source too, for each recording: a loop over them would cost a small network more
+than its arithmetic.
 """
 
 from __future__ import annotations
@@ -70,8 +70,11 @@ class _Glue:
         self.values: list[str] = []
 
     def build(self) -> Callable[[Any, Any], Any]:
-        self._line("if switch.active and not modes.recording: return MISS" if self.recording.recording else
-                   "if modes.recording: return MISS")
+        self._line(
+            "if switch.active and not modes.recording: return MISS"
+            if self.recording.recording
+            else "if modes.recording: return MISS"
+        )
         self._arguments()
         self._guards()
         self._line("with lock:")
@@ -88,7 +91,7 @@ class _Glue:
         self._writes(names)
         self._answer(names)
         text = "def call(args, kwargs):\n" + "\n".join("    " + line for line in self.lines)
-        exec(compile(text, "<compiled call>", "exec"), self.known)
+        exec(compile(text, "<compiled call>", "exec"), self.known)  # noqa: S102
         call: Callable[[Any, Any], Any] = self.known["call"]
         return call
 
@@ -232,7 +235,10 @@ class _Glue:
         if not written:
             return [*lines, check]
         lines += self._unless_known(name, i, [check, f"{name} = private_entry({entries}, {place.name!r})"])
-        return [*lines, f"if getrefcount({name}) > ENTRY: {name} = last[{i}] = private_entry({entries}, {place.name!r})"]
+        return [
+            *lines,
+            f"if getrefcount({name}) > ENTRY: {name} = last[{i}] = private_entry({entries}, {place.name!r})",
+        ]
 
     def _unless_known(self, name: str, i: int, lines: list[str]) -> list[str]:
         """Lines that are run when the array is not the one of the last call."""
@@ -354,7 +360,7 @@ def _count_references() -> tuple[int, int, int]:
         "        return getrefcount(s0), getrefcount(leaf._node), getrefcount(s1)\n"
     )
     space["lock"] = RLock()
-    exec(text, space)
+    exec(text, space)  # noqa: S102
     counts: tuple[int, int, int] = space["count"]()
     return counts
 

@@ -1,8 +1,9 @@
 """Guards of zero gradients, left out where a cheap look at the result can tell that none was needed.
 
-The engine keeps a gradient that is zero at zero when it is multiplied by something infinite or NaN (`zero_where_zero`).
-That changes something only where the product r is not finite. So a program may leave the guards out and look whether
-something that r goes into is finite: if not, the careful form of the program, with all guards, computes everything again.
+The engine keeps a gradient that is zero at zero when it is multiplied by something infinite or NaN
+(`zero_where_zero`). That changes something only where the product r is not finite. So a program may leave the guards
+out and look whether something that r goes into is finite: if not, the careful form of the program, with all guards,
+computes everything again.
 """
 
 from __future__ import annotations

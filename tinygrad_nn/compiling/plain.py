@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .embed import constant_text
-from .forms import UFUNCS
+from .forms import UFUNCS, is_plain_sum
 from .loops import bodies
 from .module import Module
 from .naming import Namer
@@ -40,7 +40,9 @@ class Plain:
         self.names.reserve(fixed.values())
         self.names.reserve([name])
         constants = (x for step in program.steps for x in step.reads if x.kind == "constant" and x.shape)
-        self.names.reserve(module.constant(x) for x in (*constants, *program.needed) if x.kind == "constant" and x.shape)
+        self.names.reserve(
+            module.constant(x) for x in (*constants, *program.needed) if x.kind == "constant" and x.shape
+        )
 
     def lines(self, comment: str = "") -> list[str]:
         """The function."""
@@ -63,10 +65,16 @@ class Plain:
     def step(self, step: Step) -> list[str]:
         """The lines of a step."""
         if bodies(step):
-            return loop_lines(self.module, step, [self.text(x) for x in step.inputs], [self.names(x) for x in step.outputs])
+            return loop_lines(
+                self.module, step, [self.text(x) for x in step.inputs], [self.names(x) for x in step.outputs]
+            )
         if step.op.name in UFUNCS and not step.out.weak:
             self.module.used.add(UFUNCS[step.op.name])
             return [f"    {self.text(step.out)} = {UFUNCS[step.op.name]}({', '.join(map(self.text, step.inputs))})"]
+        if step.op.name == "sum" and is_plain_sum(step):
+            self.module.used.add("add")
+            axis, kept = step.params["axis"], ", keepdims=True" * step.params["keepdims"]
+            return [f"    {self.text(step.out)} = add.reduce({self.text(step.inputs[0])}, {axis!r}{kept})"]
         targets = ", ".join(map(self.text, step.outputs)) + "," * (step.several and len(step.outputs) == 1)
         call = call_text(self.module, step, [self.text(x) for x in step.inputs])
         return [f"    {targets} = {call}" + ".item()" * step.out.weak]
@@ -174,4 +182,8 @@ def _unwind_lines(
     history, fixed, init = operands[0], operands[1 : 1 + consts], operands[1 + consts :]
     entry = module.names.unique("entry")
     call = _call(names["body"], [*fixed, *targets, f"*{entry}"])
-    return [_assigned(targets, ", ".join(init)), f"for {entry} in reversed({history}):", f"    {_assigned(targets, call)}"]
+    return [
+        _assigned(targets, ", ".join(init)),
+        f"for {entry} in reversed({history}):",
+        f"    {_assigned(targets, call)}",
+    ]

@@ -40,6 +40,8 @@ class Plan:
         Arrays that are given away: each call takes memory that nobody holds any more.
     targets : dict of Var to Var
         The state variable whose array a commit writes into, by the variable that it makes.
+    witnesses : list of Var
+        What is looked at after the body.
     copies : list of (Var, Var)
         State variables whose new value, the second, is copied into them last.
     """
@@ -53,6 +55,7 @@ class Plan:
     results: list[Var]
     targets: dict[Var, Var]
     copies: list[tuple[Var, Var]]
+    witnesses: list[Var]
     #: By chain, the buffers of its pieces, and which variable is in which.
     pieces: dict[Chain, tuple[list[Buffer], dict[Var, Buffer]]]
 
@@ -80,7 +83,8 @@ def plan(program: Program, witnesses: list[Var], *, pinned: frozenset[Var] = fro
     reuse : bool
         False: every variable has memory of its own.
     """
-    in_blocks(program, set(program.writes.values()), witnesses)
+    _sink(program)
+    witnesses = in_blocks(program, set(program.writes.values()), witnesses)
     forms = {step: CHAIN if step.op.name == "chain" else form_of(step) for step in program.steps}
     shown = _shown(program, forms)
     commits = _tail(program, forms, witnesses)
@@ -103,8 +107,32 @@ def plan(program: Program, witnesses: list[Var], *, pinned: frozenset[Var] = fro
         results,
         targets,
         copies,
+        witnesses,
         {chain: (inner.buffers, inner.buffer_of) for chain, inner in allocation.pieces.items()},
     )
+
+
+def _sink(program: Program) -> None:
+    """Move each elementwise step of one array to right before its first use, where it may take that array's memory."""
+    waiting: dict[Var, Step] = {}
+    steps: list[Step] = []
+
+    def place(step: Step) -> None:
+        for x in step.reads:
+            if x in waiting:
+                place(waiting.pop(x))
+        steps.append(step)
+
+    for step in program.steps:
+        arrays = [x for x in dict.fromkeys(step.reads) if x.shape]
+        if len(arrays) == 1 and arrays[0].kind == "result" and form_of(step).kind == "elementwise":
+            waiting[step.out] = step
+        else:
+            place(step)
+    for out in list(waiting):
+        if out in waiting:
+            place(waiting.pop(out))
+    program.steps = steps
 
 
 #: By variable, the variables whose memory it may show.
@@ -203,9 +231,7 @@ def _last_uses(
 class _Allocation:
     """Gives buffers to variables, first come, first served."""
 
-    def __init__(
-        self, forms: dict[Step, Form], shown: Shown, last: dict[Var, int], own: set[Var], reuse: bool
-    ) -> None:
+    def __init__(self, forms: dict[Step, Form], shown: Shown, last: dict[Var, int], own: set[Var], reuse: bool) -> None:
         self.forms = forms
         self.shown = shown
         self.last = last
@@ -225,7 +251,7 @@ class _Allocation:
                 self._give(out, self._of_an_input(step, position) or self._found(out))
         if kind == "chain":
             self._place_pieces(step.params["chain"])
-        for x in dict.fromkeys(root for x in step.reads for root in of(x, self.shown)):
+        for x in dict.fromkeys(root for y in step.reads for root in of(y, self.shown)):
             buffer = self.buffer_of.get(x)
             if buffer is not None and self.last[x] == position and buffer.tenants[-1] is x and self.reuse:
                 self._free.append(buffer)

@@ -194,7 +194,7 @@ class MalformedProgram(AssertionError):
     """A program breaks a rule that all rewriting must keep: a fault of this library."""
 
 
-def check(program: Program, *, values: bool = False) -> None:
+def check(program: Program) -> None:
     """Raise unless a program is well formed.
 
     Each variable is made once and before it is read; inputs and state are not made by steps; numbers of inputs fit the
@@ -206,22 +206,13 @@ def check(program: Program, *, values: bool = False) -> None:
         Naming the step.
     """
     known: set[Var] = {*program.inputs, *program.state}
-    given = len(program.inputs) + len(program.state)
-    if len(known) != given:
+    if len(known) != len(program.inputs) + len(program.state):
         raise MalformedProgram(f"{program.name}: an input stands twice in the list of inputs and state")
     for position, step in enumerate(program.steps):
-        where = f"{program.name}, step {position}: {step!r}"
-        for x in step.inputs:
-            if type(x) is Var:
-                if x.kind != "constant" and x not in known:
-                    raise MalformedProgram(f"{where}: {x!r} is read before it is made")
-            elif not isinstance(x, bool | int | float | complex | np.generic):
-                raise MalformedProgram(f"{where}: an input is a {type(x).__name__}, neither variable nor number")
-        _check_step(step, where)
-        for out in step.outputs:
-            if out in known or out.kind != "result":
-                raise MalformedProgram(f"{where}: {out!r} is made a second time")
-            known.add(out)
+        fault = _fault_of(step, known)
+        if fault:
+            raise MalformedProgram(f"{program.name}, step {position}: {step!r}: {fault}")
+        known.update(step.outputs)
     for needed in program.needed:
         if needed.kind != "constant" and needed not in known:
             raise MalformedProgram(f"{program.name}: {needed!r} is to be returned, but nothing makes it")
@@ -232,20 +223,30 @@ def check(program: Program, *, values: bool = False) -> None:
             raise MalformedProgram(f"{program.name}: {new!r} is to replace {old!r}")
 
 
-def _check_step(step: Step, where: str) -> None:
+def _fault_of(step: Step, known: set[Var]) -> str:
+    """What is wrong with a step, given the variables that there are before it; empty if nothing is."""
     op = step.op
+    for x in step.inputs:
+        if type(x) is Var:
+            if x.kind != "constant" and x not in known:
+                return f"{x!r} is read before it is made"
+        elif not isinstance(x, bool | int | float | complex | np.generic):
+            return f"an input is a {type(x).__name__}, neither variable nor number"
     least = len(op.input_names) - op.variadic
     if len(step.inputs) < least or (len(step.inputs) > least and not op.variadic):
-        raise MalformedProgram(f"{where}: {len(step.inputs)} inputs for the {least} of {op.name}")
-    unknown = step.params.keys() - set(op.setting_names)
-    if unknown:
-        raise MalformedProgram(f"{where}: {op.name} has no setting {sorted(unknown)}")
+        return f"{len(step.inputs)} inputs for the {least} of {op.name}"
+    if not step.params.keys() <= set(op.setting_names):
+        return f"{op.name} has no setting {sorted(step.params.keys() - set(op.setting_names))}"
     if not step.outputs:
-        raise MalformedProgram(f"{where}: a step without result")
+        return "a step without result"
+    for out in step.outputs:
+        if out in known or out.kind != "result":
+            return f"{out!r} is made a second time"
     if op.elementwise and len(step.outputs) == 1:
         shapes = [x.shape for x in step.reads]
-        if shapes and np.broadcast_shapes(*shapes) != step.out.shape:
-            raise MalformedProgram(f"{where}: shapes {shapes} do not give {step.out.shape}")
+        if any(shape != step.out.shape for shape in shapes) and np.broadcast_shapes(*shapes) != step.out.shape:
+            return f"shapes {shapes} do not give {step.out.shape}"
+    return ""
 
 
 def run(program: Program, values: Iterable[Any]) -> list[Any]:

@@ -217,7 +217,10 @@ class Recorder:
 
     def _lift_entry(self, key: tuple[int, int], name: str) -> None:
         optimizer, parameter, state, entries = self._entries[key]
-        entries[name] = value = state[parameter][name]
+        value = state[parameter][name]
+        if isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.dtype != parameter.dtype:
+            value = state[parameter][name] = value.astype(parameter.dtype)  # the parameter was converted since
+        entries[name] = value
         if isinstance(value, np.ndarray | np.generic | int | float) and not isinstance(value, bool):
             entries[name] = self.traced(self._outside(EntryPlace(optimizer, parameter, name), value, name), value)
             entries[name].shared = True
@@ -435,7 +438,14 @@ def _of_living(guard: tuple[Any, ...]) -> tuple[Any, ...] | None:
 def snapshot(module: Any) -> list[tuple[str, Any]]:
     """What a module holds, to be compared: plain settings by value, all else by identity."""
     return [
-        (name, value if isinstance(value, bool | int | float | str) else tuple(value) if "hooks" in name and value else id(value))
+        (
+            name,
+            value
+            if isinstance(value, bool | int | float | str)
+            else tuple(value)
+            if "hooks" in name and value
+            else id(value),
+        )
         for name, value in module.__dict__.items()
     ]
 

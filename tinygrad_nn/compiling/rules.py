@@ -111,7 +111,14 @@ def _power(builder: Builder, step: Step) -> Any:
 
 def _negative(builder: Builder, step: Step) -> Any:
     inner = builder.made_by(step.inputs[0], "negative")
-    return None if inner is None else _same(step, inner.inputs[0])
+    if inner is not None:
+        return _same(step, inner.inputs[0])
+    product = builder.made_by(step.inputs[0], "multiply")
+    for x, y in (product.inputs, product.inputs[::-1]) if product is not None else ():
+        opposite = builder.known("negative", x)
+        if opposite is not None and step.out.dtype.kind == "f":
+            return builder.add("multiply", opposite, y)
+    return None
 
 
 def _transposed_twice(builder: Builder, step: Step) -> Any:
@@ -236,7 +243,7 @@ def _cancelled(builder: Builder, step: Step) -> Any:
         slope = _sigmoid_slope(builder, divisor)
         if slope is None:
             continue
-        rest = [x for x in above]
+        rest = list(above)
         for factor in slope:
             at = next((i for i, x in enumerate(rest) if x is factor), None)
             if at is None:
@@ -261,6 +268,18 @@ def _product(builder: Builder, above: list[Any], below: list[Any]) -> Any:
 
 
 # --- composed operations in simple ones ------------------------------------------------------------------------------
+
+
+def _slope_last(builder: Builder, step: Step) -> Any:
+    """g·((1 − a)·a) as (g·a)·(1 − a): each product can take the place of what it was made from."""
+    for g, slope in (step.inputs, step.inputs[::-1]):
+        product = builder.made_by(slope, "multiply")
+        if product is None:
+            continue
+        for rest, a in (product.inputs, product.inputs[::-1]):
+            if type(a) is Var and a.dtype == step.out.dtype and a.shape and _is_one_minus(builder, rest, a):
+                return builder.add("multiply", builder.add("multiply", g, a), rest)
+    return None
 
 
 def _linear(builder: Builder, step: Step) -> Any:
@@ -385,7 +404,7 @@ def _log_softmax(builder: Builder, step: Step) -> Any:
 
 
 def _cross_entropy(builder: Builder, step: Step) -> Any:
-    """log Σ exp(z − max z) − (z − max z) at the label: what its derivative computes too is computed once."""
+    """Log Σ exp(z − max z) − (z − max z) at the label: what its derivative computes too is computed once."""
     x, labels = step.inputs
     if type(x) is not Var or type(labels) is not Var or len(x.shape) != 2 or not x.size or x.dtype.char not in "fd":
         return None
@@ -410,10 +429,26 @@ def _reduction(builder: Builder, name: str, x: Var, step: Step, shape: tuple[int
     return builder.put(name, (x,), shape, x.dtype, {"axis": step.params["axis"], "keepdims": True})
 
 
-_ELEMENTWISE = (
-    "add subtract multiply divide maximum minimum power where less less_equal greater greater_equal equal not_equal "
-    "logical_and logical_or zero_where_zero clip"
-).split()
+_ELEMENTWISE = [
+    "add",
+    "subtract",
+    "multiply",
+    "divide",
+    "maximum",
+    "minimum",
+    "power",
+    "where",
+    "less",
+    "less_equal",
+    "greater",
+    "greater_equal",
+    "equal",
+    "not_equal",
+    "logical_and",
+    "logical_or",
+    "zero_where_zero",
+    "clip",
+]
 
 IDENTITIES: dict[str, list[Rule]] = {
     **{name: [_spread_operand] for name in _ELEMENTWISE},
@@ -446,6 +481,7 @@ STABLE: dict[str, list[Rule]] = {
 
 LOWER: dict[str, list[Rule]] = {
     **IDENTITIES,
+    "multiply": [_spread_operand, _multiply, _slope_last],
     "linear": [_linear],
     "linear_map": [_linear_map],
     "binary_cross_entropy_with_logits": [_with_logits],

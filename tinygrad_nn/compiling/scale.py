@@ -92,9 +92,7 @@ def _scaled(program: Program, step: Step, carrier: int | None, scaled: dict[Var,
     return [step, Step(registry["multiply"], (plain, scale), {}, (out,), step.line)]
 
 
-def _demands(
-    program: Program, gradients: set[Var], free: list[Var]
-) -> tuple[dict[Var, set[Any]], dict[Step, int]]:
+def _demands(program: Program, gradients: set[Var], free: list[Var]) -> tuple[dict[Var, set[Any]], dict[Step, int]]:
     """By variable, the scales that its uses ask for (None: as it is); by step, which operand would carry one on."""
     needed = [*program.results[: len(program.results) - len(free)], *program.writes.values()]
     demands: dict[Var, set[Any]] = {x: {None} for x in needed}
@@ -132,7 +130,9 @@ def _carrier(step: Step, gradients: set[Var]) -> int | None:
     places = [
         i
         for i in _LINEAR.get(step.op.name, ())
-        if type(step.inputs[i]) is Var and step.inputs[i].kind == "result" and step.inputs[i].shape
+        if type(step.inputs[i]) is Var
+        and step.inputs[i].kind == "result"
+        and step.inputs[i].shape
         and step.inputs[i].dtype == step.out.dtype
     ]
     if step.op.name == "multiply" and any(type(x) is not Var or x.weak for x in step.inputs):

@@ -122,27 +122,27 @@ def _nest(structure: Any, texts: Any) -> str:
     return f"({', '.join(children)}{',' if len(children) == 1 else ''})"
 
 
-_READ_INLINE = '''
+_READ_INLINE = """
 def _array(name):
     from base64 import b64decode
 
     shape, dtype, text = _DATA[name]
     return np.frombuffer(b64decode(text), dtype).reshape(shape)
-'''
+"""
 
-_READ_FILE = '''
+_READ_FILE = """
 def _array(name):
     from pathlib import Path
 
     return np.load(Path(__file__).with_name({name!r}))[name]
-'''
+"""
 
-_GENERATOR = '''
+_GENERATOR = """
 def _generator(state):
     generator = np.random.Generator(getattr(np.random, state["bit_generator"])())
     generator.bit_generator.state = state
     return generator
-'''
+"""
 
 
 def _data(arrays: dict[str, Any]) -> str:

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from ..draws import sampled
 from ..ops import elementwise, neural, reduction
 from ..ops.elementwise import relu, sigmoid, tanh
 from ..ops.shape import flatten
-from ..random import as_generator, sampled
+from ..random import as_generator
 from ..values import plain_tensor
 from ._losses import (
     binary_cross_entropy,

@@ -135,7 +135,8 @@ class Optimizer:
                     grad = p.grad
                     if grad is not None:
                         self.state = _Recorded(self, state, trace)
-                        p._assign(self.updated(p, trace.value(p), grad._value, settings))
+                        g = trace.constant(grad._value)
+                        p._assign(self.updated(p, trace.value(p), g, settings))
         finally:
             self.state = state
 
@@ -157,8 +158,8 @@ class Optimizer:
         known = state.get(name)
         if known is None:
             known = state[name] = np.zeros(p.shape, p.dtype)
-        elif known.dtype != p.dtype:  # the parameter was converted since
-            known = state[name] = known.astype(p.dtype)
+        elif known.dtype != p.dtype or not known.flags.writeable:  # the parameter was converted since, or compiled code
+            known = state[name] = known.astype(p.dtype)  # has put an array there that belongs to it
         return known
 
     def counted(self, p: Tensor) -> Any:
