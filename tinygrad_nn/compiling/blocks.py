@@ -50,7 +50,7 @@ class Chain:
     sums: list[Var] = field(default_factory=list)
 
 
-def _run_chain(*inputs, chain):
+def _run_chain(*inputs: Any, chain: Chain) -> Any:
     """The results of a chain, on whole arrays."""
     known: dict[Var, Any] = dict(zip([*chain.inputs, *chain.numbers], inputs, strict=True))
     for step in chain.steps:
@@ -64,7 +64,7 @@ def _run_chain(*inputs, chain):
 chain_op = Op(_run_chain, name="chain", differentiable=False)
 
 
-def _square_sum(x):
+def _square_sum(x: Any) -> Any:
     """Σ x²: finite only if all of x is, but for what overflows."""
     return np.vdot(x, x)
 

@@ -160,7 +160,8 @@ _OPERATORS = {
     for name, ufunc in {
         "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "floordiv": "floor_divide",
         "mod": "remainder", "pow": "power", "neg": "negative", "pos": "positive", "abs": "absolute",
-        "matmul": "matmul", "eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal",
+        "matmul": "matmul", "eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal",
+        "gt": "greater", "ge": "greater_equal",
         "and_": "bitwise_and", "or_": "bitwise_or", "xor": "bitwise_xor", "lshift": "left_shift",
         "rshift": "right_shift",
     }.items()

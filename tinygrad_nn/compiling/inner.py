@@ -181,9 +181,9 @@ class Inner(Recorder):
             self._outside_lines[id(tensor)] = user_line()
 
     def _check_writes(self) -> None:
-        if any(holder() is not None for holder, _ in self._bound):
+        if any(holder() is not None for holder, *_ in self._bound):
             gc.collect()  # a Tensor of the body may be held by a cycle alone
-        for holder, _ in self._bound:
+        for holder, *_ in self._bound:
             tensor = holder()
             if tensor is not None:
                 self._refuse(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import linecache
 import operator
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -119,7 +119,7 @@ class JaxRunner:
     def _settings(self) -> Iterator[None]:
         """JAX with float64, and with all digits in products, while we compute."""
         jax = self._jax
-        enable_x64 = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64  # as older ones say
+        enable_x64: Any = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64  # in older ones
         with enable_x64(True), jax.default_matmul_precision("highest"):
             yield
 
@@ -231,7 +231,7 @@ class JaxRunner:
 
 
 #: What makes a Python number of a value, by the kind of its dtype.
-_NUMBERS = {"f": float, "i": operator.index, "b": bool, "c": complex}
+_NUMBERS: dict[str, Callable[[Any], Any]] = {"f": float, "i": operator.index, "b": bool, "c": complex}
 
 
 class _Kernel:

@@ -26,7 +26,7 @@ _PYTHON = (bool, int, float)
 _SHAPED_BY_NUMBERS = frozenset(("nonzero",))
 
 
-def _draw_definition(generator, *, method, args):
+def _draw_definition(generator: Any, *, method: str, args: tuple[Any, ...]) -> Any:
     """Random numbers, new ones at each call."""
     return getattr(generator, method)(*args)
 
@@ -66,7 +66,7 @@ class Recorder:
         self.writes: list[tuple[Var | None, Place, Var]] = []
         #: Tensors whose gradient a call takes away.
         self.cleared: list[Tensor] = []
-        self._bound: list[tuple[Any, Var, Any]] = []
+        self._bound: list[tuple[Any, Var | None, Any]] = []
         #: Whether nothing is to be written outside, whatever the function does.
         self.read_only = False
         self._made: list[Any] = []
@@ -174,7 +174,7 @@ class Recorder:
         """The gradient of a Tensor, read from outside the first time."""
         known = self._gradients.get(id(tensor))
         if known is not None and known[0]() is tensor:
-            return known[1]
+            return known[1]  # type: ignore[no-any-return]
         gradient = getattr(tensor, "_grad", None)
         if gradient is not None:
             value = gradient._value
@@ -297,8 +297,9 @@ class Recorder:
         for generator, _, state in self._generators.values():
             generator.bit_generator.state = state
         for tensor, value, *_ in self._kept.values():
-            if tensor._value is not value and id(tensor) in self._lifted:
-                self._bound.append((ref(tensor), self._lifted[id(tensor)][2].var, _var_of(tensor._value)))
+            if tensor._value is not value:
+                known = self._lifted.get(id(tensor))
+                self._bound.append((ref(tensor), known and known[2].var, _var_of(tensor._value)))
         for tensor, value, node, constant in self._kept.values():
             tensor._value = value
             tensor._node = node
@@ -396,8 +397,10 @@ class Recorder:
     def _write_tensors(self) -> None:
         for holder, old, value in self._bound:
             tensor = holder()
+            if tensor is None or old is None:  # a Tensor of the function's own
+                continue
             new = value if type(value) is Var else self.program.constant(value)
-            if tensor is not None and new is not old:
+            if new is not old:
                 self._write(old, TensorPlace(tensor), new)
 
     def _write_gradients(self) -> None:

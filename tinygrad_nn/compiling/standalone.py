@@ -50,7 +50,7 @@ def save(source: Source, recording: Recording, path: str | Path) -> None:
     text = "\n\n\n".join([*parts, *wrapper]) + "\n"
     if beside is not None:
         with beside.open("wb") as file:
-            np.savez(file, **arrays)
+            np.savez(file, **arrays)  # type: ignore[arg-type]
     write_whole(path, text.encode())
 
 
