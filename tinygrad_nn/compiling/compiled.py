@@ -9,12 +9,14 @@ from inspect import Parameter as Argument_
 from inspect import signature
 from pathlib import Path
 from types import MethodType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ..autodiff.tree import flatten, map_leaves
 from ..graph import modes, switch
+from ..tensor import Tensor
+from ..traced import Traced
 from ..values import plain_array
 from .differentiable import Connection
 from .emit import Emitter
@@ -23,8 +25,11 @@ from .module import Source
 from .naming import RESERVED, name_variables
 from .plan import Plan, plan
 from .recording import Recording, record
-from .simplify import Simplified, simplify
+from .simplify import Simplified, follow, simplify
 from .standalone import save
+
+if TYPE_CHECKING:
+    from .jax_entry import JaxEntry
 
 #: Recordings of one function for different shapes, dtypes and fixed arguments; the oldest give way.
 MOST_RECORDINGS = 8
@@ -70,7 +75,7 @@ class Entry:
         self.core: Callable[..., Any] = space[source.function]
         self.call = build_call(recording, self.core)
         if any(recording.live):
-            self.call = Connection(function, recording, Compiled).call(self.call, MISS)
+            self.call = Connection(function, recording, Compiled).call(self.call)
 
 
 class Compiled:
@@ -98,7 +103,7 @@ class Compiled:
         self.mesh = mesh
         self.replicate = replicate
         self.static = frozenset([static] if isinstance(static, str | int) else static)
-        self._entries: list[Entry] = []
+        self._entries: list[Entry | JaxEntry] = []
         self._recorded = 0
         self._call: Callable[[Any, Any], Any] = lambda args, kwargs: MISS
         update_wrapper(self, function if hasattr(function, "__name__") else type(function), updated=())
@@ -120,7 +125,8 @@ class Compiled:
     def _other(self, args: Any, kwargs: Any) -> Any:
         """A call that the last recording is not for."""
         with LOCK:
-            return self._slowly(*map_leaves(_without_subclass, (args, kwargs)))
+            plain = map_leaves(_without_subclass, (args, kwargs)) if self.target == "numpy" else (args, kwargs)
+            return self._slowly(*plain)
 
     def _slowly(self, args: Any, kwargs: Any) -> Any:
         for entry in self._entries[::-1]:
@@ -138,7 +144,7 @@ class Compiled:
             raise RuntimeError(f"compile: what {self.__name__} has recorded does not fit the call that it recorded")
         return out
 
-    def _record(self, args: Any, kwargs: Any) -> Entry:
+    def _record(self, args: Any, kwargs: Any) -> Entry | JaxEntry:
         self._recorded += 1
         if len(self._entries) >= MOST_RECORDINGS:
             del self._entries[0]
@@ -154,6 +160,10 @@ class Compiled:
         name = self.__name__ if self.__name__.isidentifier() else "compiled"
         name += "_" * (name in RESERVED)
         recording = record(self.function, args, kwargs, fixed, [n for n, _ in names], name)
+        if self.target == "jax":
+            from .jax_entry import JaxEntry
+
+            return JaxEntry(self.function, recording, self.mesh, self.replicate, Compiled)
         return make_entry(recording, self.function)
 
     def _leaf_names(self, args: Any, kwargs: Any) -> list[tuple[str, Any]]:
@@ -194,28 +204,38 @@ class Compiled:
         ValueError
             If a user's operation has a kernel without source text.
         """
-        save(self._last.source, self._last.recording, path)
+        entry = self._numpy_entry("save")
+        save(entry.source, entry.recording, path)
 
     @property
     def memory(self) -> Memory:
         """Bytes that a call of the last recording needs."""
-        planned = self._last.plan
+        planned = self._numpy_entry("memory").plan
         results = sum(x.nbytes for x in planned.results)
         return Memory(planned.nbytes + results, planned.nbytes, results)
 
     @property
-    def _last(self) -> Entry:
+    def _last(self) -> Entry | JaxEntry:
         if not self._entries:
             raise RuntimeError(f"{self.__name__} has recorded nothing yet: call it once, with arguments as it will get")
         return self._entries[-1]
+
+    def _numpy_entry(self, asked: str) -> Entry:
+        entry = self._last
+        if not isinstance(entry, Entry):
+            raise TypeError(f'{asked}: what target="jax" makes belongs to JAX; compile for target="numpy"')
+        return entry
 
     def __repr__(self) -> str:
         return f"<compiled {self.__name__}, {len(self._entries)} recordings>"
 
 
 def _without_subclass(x: Any) -> Any:
-    """A memory map as a plain array; a masked array is refused."""
-    return plain_array(x) if isinstance(x, np.ndarray) else x
+    """A memory map, or another library's array, as a plain one; a masked array is refused."""
+    if isinstance(x, np.ndarray):
+        return plain_array(x)
+    foreign = hasattr(x, "__array__") and hasattr(x, "dtype") and not isinstance(x, np.generic | Tensor | Traced)
+    return np.asarray(x) if foreign else x
 
 
 def _parameters(function: Callable[..., Any]) -> Sequence[str]:
@@ -230,22 +250,12 @@ def make_entry(recording: Recording, function: Callable[..., Any], *, reuse: boo
     """Rewrite, plan and emit a recording."""
     meanings = name_variables(recording.program, recording.places, function)
     simplified = simplify(recording.program)
-    _follow(recording, simplified)
+    careful = [] if simplified.careful is None else [simplified.careful]
+    follow(recording, simplified.program, *careful)
     planned = plan(simplified.program, simplified.witnesses, reuse=reuse)
     emitter = Emitter(planned, simplified.careful, recording.program.name)
     source = emitter.emit(_heading(recording, meanings))
     return Entry(function, recording, simplified, planned, source)
-
-
-def _follow(recording: Recording, simplified: Simplified) -> None:
-    """Let the recording speak of the simplified program: state that nothing reads any more is left out."""
-    old, program = recording.program, simplified.program
-    if simplified.careful is not None:
-        both = [x for x in old.state if x in program.state or x in simplified.careful.state]
-        program.state, simplified.careful.state = both, list(both)
-    places = dict(zip(old.state, recording.places, strict=True))
-    recording.places = [places[x] for x in program.state]
-    recording.program = program
 
 
 def _heading(recording: Recording, meanings: dict[str, str]) -> str:

@@ -13,6 +13,7 @@ from ..op import Op
 from ..tensor import Tensor
 from ..traced import Traced
 from ..values import leaf, plain_tensor
+from .glue import MISS
 from .recording import Recording
 from .state import GeneratorPlace, TensorPlace
 
@@ -37,7 +38,7 @@ class Connection:
         self._compiled = compiled
         self._pullback: Compiled | None = None
 
-    def call(self, inner: Callable[[Any, Any], Any], miss: object) -> Callable[[Any, Any], Any]:
+    def call(self, inner: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
         """What is called instead of `inner`, which knows nothing of graphs."""
 
         def connected(args: Any, kwargs: Any) -> Any:
@@ -45,7 +46,7 @@ class Connection:
                 return inner(args, kwargs)
             call = _Call(self, args, kwargs)
             out = inner(args, kwargs)
-            return out if out is miss else call.results(out)
+            return out if out is MISS else call.results(out)
 
         return connected
 

@@ -23,7 +23,7 @@ from ..tensor import Tensor
 from ..values import new, plain_tensor
 from .program import Var
 from .recorder import hooks_of, snapshot
-from .recording import _COMPARED, Recording
+from .recording import _COMPARED, Recording, is_jax_array
 from .state import ArrayPlace, EntryPlace, GeneratorPlace, GradientPlace, Place, SettingPlace, TensorPlace
 
 #: What a call gives that this recording is not for.
@@ -35,20 +35,27 @@ LOCK = RLock()
 _TENSORS = frozenset((Tensor, Parameter))
 
 
-def build_call(recording: Recording, core: Callable[..., Any]) -> Callable[[Any, Any], Any]:
-    """A function of ``(args, kwargs)`` that runs `core` if the recording fits the call, and else returns `MISS`."""
-    return _Glue(recording, core).build()
+def build_call(recording: Recording, core: Callable[..., Any], *, in_place: bool = True) -> Callable[[Any, Any], Any]:
+    """A function of ``(args, kwargs)`` that runs `core` if the recording fits the call, and else returns `MISS`.
+
+    With `in_place`, `core` writes into the arrays of the state; else it returns the new ones after the results.
+    """
+    return _Glue(recording, core, in_place).build()
 
 
 class _Glue:
-    def __init__(self, recording: Recording, core: Callable[..., Any]) -> None:
+    def __init__(self, recording: Recording, core: Callable[..., Any], in_place: bool) -> None:
         self.recording = recording
+        self.in_place = in_place
+        #: State whose new value `core` returns.
+        self.returned = [old for old in recording.program.writes if not (in_place and old.shape)]
         self.known: dict[str, Any] = {
             "MISS": MISS,
             "Tensor": Tensor,
             "TENSORS": _TENSORS,
             "ndarray": np.ndarray,
             "generic": np.generic,
+            "is_jax_array": is_jax_array,
             "getrefcount": getrefcount,
             "new": new,
             "flatten": flatten,
@@ -82,8 +89,7 @@ class _Glue:
         program = self.recording.program
         given = ", ".join([*self.values, *state])
         self._line(f"    made = core({given})")
-        outputs = [*program.results, *(x for old, x in program.writes.items() if not old.shape)]
-        names = [f"o{i}" for i in range(len(outputs))]
+        names = [f"o{i}" for i in range(len(program.results) + len(self.returned))]
         if len(names) == 1:
             self._line("    o0 = made")
         elif names:
@@ -139,11 +145,12 @@ class _Glue:
                 for held in self._held_tensors():
                     self._unless(f"{name} is not {held}")
             else:
-                self._unless(f"type({name}) is ndarray or isinstance({name}, generic)")
+                other = "" if self.in_place else f" or is_jax_array({name})"
+                self._unless(f"type({name}) is ndarray or isinstance({name}, generic){other}")
             if argument.kind != "number":
                 dtype = self._hold("dtype", np.dtype(argument.dtype))
                 self._unless(f"{value}.shape == {argument.shape!r} and {value}.dtype == {dtype}")
-            if argument.kind == "array" and not argument.shape:
+            if argument.kind == "array" and not argument.shape and self.in_place:
                 self._line(f"{value} = {value}[()]")
             self.values.append(value)
 
@@ -207,7 +214,7 @@ class _Glue:
         return names
 
     def _read(self, name: str, i: int, var: Var, place: Place) -> list[str]:
-        written = var in self.recording.program.writes and bool(var.shape)
+        written = var in self.recording.program.writes and var not in self.returned
         holder = self._hold("h", place.holder)
         if isinstance(place, ArrayPlace | GeneratorPlace):
             return [f"{name} = {holder}"]
@@ -248,14 +255,11 @@ class _Glue:
 
     def _writes(self, names: list[str]) -> None:
         program = self.recording.program
-        outputs = [*program.results, *(x for old, x in program.writes.items() if not old.shape)]
         first = len(self.recording.leaves) - sum(kind == "fixed" for kind, _ in self.recording.leaves)
         extra = iter(names[first : len(program.results)])  # of places that were not read: results
-        scalars = iter(names[len(program.results) :])
-        del outputs
-        by_old = {old: next(scalars) for old, _ in program.writes.items() if not old.shape}
+        by_old = dict(zip(self.returned, names[len(program.results) :], strict=True))
         for old, place, _ in self.recording.writes:
-            if old is not None and old.shape:
+            if old is not None and old not in by_old:
                 continue
             value = next(extra) if old is None else by_old[old]
             holder = self._hold("h", place.holder)

@@ -75,7 +75,9 @@ class JaxRunner:
         self.source = module.text
         self._function = self._compiled(module, namespace)
 
-    def __call__(self, inputs: Sequence[Any], state: Sequence[Any], *, numpy: bool = False) -> list[Any]:
+    def __call__(
+        self, inputs: Sequence[Any], state: Sequence[Any], *, numpy: bool = False, native: int = 0
+    ) -> list[Any]:
         """The values of ``program.needed``.
 
         Parameters
@@ -85,6 +87,8 @@ class JaxRunner:
             ``program.state``; for a generator the `numpy.random.Generator`.
         numpy : bool
             Give NumPy arrays, which cannot be written to, NumPy scalars and Python numbers, instead of JAX arrays.
+        native : int
+            So many of the first results are JAX arrays nevertheless.
 
         Raises
         ------
@@ -109,9 +113,10 @@ class JaxRunner:
             if self._unseen:
                 self._compare(found)
                 self._unseen = False
-            if numpy:
-                return [self._handed_out(*pair) for pair in zip(found, program.needed, self._kept, strict=True)]
-            return [x if isinstance(x, self._jax.Array) else self._jax.numpy.array(x) for x in found]
+            native = native if numpy else len(found)
+            first = [x if isinstance(x, self._jax.Array) else self._jax.numpy.array(x) for x in found[:native]]
+            rest = zip(found[native:], program.needed[native:], self._kept[native:], strict=True)
+            return [*first, *(self._handed_out(*one) for one in rest)]
 
     # --- before a call -----------------------------------------------------------------------------------------------
 

@@ -50,12 +50,17 @@ class Argument:
         return type(self.value) is type(other.value) and isinstance(self.value, _COMPARED) and self.value == other.value
 
 
+def is_jax_array(x: Any) -> bool:
+    """Whether something is an array of JAX's; without importing it."""
+    return type(x).__module__.partition(".")[0] in ("jax", "jaxlib")
+
+
 def describe(x: Any, fixed: bool = False) -> Argument:
     """What is fixed of an argument."""
     if not fixed:
         if isinstance(x, Tensor):
             return Argument("tensor", x.shape, x.dtype, x._node is not None)
-        if type(x) is np.ndarray or isinstance(x, np.generic):
+        if type(x) is np.ndarray or isinstance(x, np.generic) or is_jax_array(x):
             if x.dtype.kind in "biufc":
                 return Argument("array", x.shape, x.dtype)
         elif type(x) is float:
@@ -142,7 +147,8 @@ def record(
         weak = argument.kind == "number"
         var = program.var(argument.shape, argument.dtype, "input", weak=weak, name=names[i])
         program.inputs.append(var)
-        traced = recorder.traced(var, x._value if isinstance(x, Tensor) else x)
+        value = x._value if isinstance(x, Tensor) else np.asarray(x) if is_jax_array(x) else x
+        traced = recorder.traced(var, value)
         stand_in = traced
         if argument.kind == "tensor":
             stand_in = plain_tensor(traced)

@@ -8,6 +8,7 @@ from .builder import Builder, remove_dead
 from .guards import leave_guards_out
 from .loops import bodies, prune
 from .program import Program, Step, Var, check
+from .recording import Recording
 from .rules import LOWER, STABLE
 from .scale import move_scales
 
@@ -92,3 +93,22 @@ def copied(program: Program) -> Program:
     made.results, made.writes = list(program.results), dict(program.writes)
     made.steps = [Step(s.op, s.inputs, s.params, s.outputs, s.line, s.several) for s in program.steps]
     return made
+
+
+def follow(recording: Recording, program: Program, *others: Program) -> None:
+    """Let a recording speak of a simpler program: state that nothing reads any more is left out.
+
+    Parameters
+    ----------
+    recording : Recording
+    program : Program
+    *others : Program
+        Further forms of it, which are given the same state.
+    """
+    old = recording.program
+    places = dict(zip(old.state, recording.places, strict=True))
+    read = {x for form in (program, *others) for x in form.state}
+    for form in (program, *others):
+        form.state = [x for x in old.state if x in read]
+    recording.places = [places[x] for x in program.state]
+    recording.program = program
