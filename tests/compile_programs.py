@@ -230,6 +230,63 @@ def random_programs(draw, max_steps=8):
     return Program(f"def f({arguments}):\n    " + "\n    ".join(lines), specs)
 
 
+STATE_WRITES = [
+    "{s}[...] = {a}",
+    "{s} += {a}",
+    "{s} *= 0.5",
+    "{s} -= {a} * 0.1",
+    "{s}[...] = {s} * 0.9 + {a} * 0.1",
+    "{s}[0] = {a}[-1]",
+    "{s}[...] = {t}",
+    "{s}[...] = {s}[::-1]",
+    "{s}[...], {t}[...] = {t} * 1, {s} * 1",
+    "{s}[...] = {s}.T",
+    "{s}[..., :1] = 0.5",
+]
+
+
+@st.composite
+def writing_programs(draw, max_steps=10):
+    """Random functions that read and write Tensors outside: ``make(s0, s1, s2)`` gives ``f(x0, x1)``.
+
+    Returns
+    -------
+    source, state : str, list of array
+        What the Tensors outside are at first.
+    """
+    shape = draw(st.sampled_from([(2, 2), (3,), (2, 3), (1,), ()]))
+    rng = np.random.default_rng(draw(st.integers(0, 1000)))
+    state = [rng.uniform(-1, 1, shape) for _ in range(3)]
+    inputs = Program("def f(): pass", [(shape, "float64")] * 2).inputs(0)
+    space = {"tg": tg, "np": np, "nn": tg.nn, "x0": inputs[0], "x1": inputs[1]}
+    space.update({f"s{i}": tg.tensor(x) for i, x in enumerate(state)})
+    names, lines = ["x0", "x1", "s0", "s1", "s2"], []
+    for k in range(draw(st.integers(2, max_steps))):
+        name = f"v{k}"
+        if draw(st.booleans()):
+            views = ["{a}.T", "{a}[...]", "{a}[::-1]", "{a}[None]", "{a}[0]", "{a}.reshape(-1)"]
+            line = f"{name} = " + draw(st.sampled_from(views)).format(a=draw(st.sampled_from(names)))
+            if draw(st.booleans()):
+                line = _step(draw, name, names, space)
+            if line is not None and _try(line, name, space):
+                names.append(name)
+                lines += [line, *([f"{name} = tg.tanh({name})"] if draw(st.integers(0, 2)) == 0 else [])]
+        else:
+            s, t = (f"s{draw(st.integers(0, 2))}" for _ in range(2))
+            line = draw(st.sampled_from(STATE_WRITES)).format(s=s, t=t, a=draw(st.sampled_from(names)))
+            if _try(line, s, space, keep=True):
+                lines.append(line)
+    returned = [draw(st.sampled_from(names)) for _ in range(draw(st.integers(0, 3)))]
+    # A Tensor of the state itself would change with it.
+    returned = [draw(st.sampled_from([".T", "[...]", " * 1"])).join((x, "")) if x[0] == "s" else x for x in returned]
+    lines.append(f"return [{', '.join(returned)}]")
+    body = "\n        ".join(line.replace("\n    ", "\n        ") for line in lines)
+    return (
+        f"def make(s0, s1, s2):\n    def f(x0, x1):\n        nonlocal s0, s1, s2\n        {body}\n    return f",
+        state,
+    )
+
+
 def _step(draw, name, names, space):
     """One line of source that makes `name`."""
     recent = names[-3:] if draw(st.booleans()) else names
@@ -257,19 +314,27 @@ def _step(draw, name, names, space):
     return text if template in WRITES else f"{name} = {text}"
 
 
-def _try(line, name, space):
+def _try(line, name, space, keep=False):
     """Whether a line runs, on ordinary numbers, and gives a Tensor of few numbers."""
+    before = {key: x._value for key, x in space.items() if isinstance(x, tg.Tensor)}
     with np.errstate(all="ignore"):
         try:
             exec(line.replace("\n    ", "\n"), space)
         except Exception:
-            space.pop(name, None)
+            _back(space, before, name, keep)
             return False
     made = space[name]
     if not isinstance(made, tg.Tensor) or made.size > 300 or not np.all(np.isfinite(made.numpy())):
-        space.pop(name)
+        _back(space, before, name, keep)
         return False
     return True
+
+
+def _back(space, before, name, keep):
+    for key, value in before.items():
+        space[key]._value = value
+    if not keep:
+        space.pop(name, None)
 
 
 # --- comparing -------------------------------------------------------------------------------------------------------

@@ -132,10 +132,9 @@ def test_zero_gradients_stay_zero(number):
     [
         lambda x: x * 1e-200 * 1e-200,
         lambda x: x * 1e-160 * 1e-160,
-        lambda x: x * 1e200 * 1e-200,
         lambda x: x / T(0.0, -0.0),
         lambda x: 1 / (x * -1 * 0),
-        lambda x: -(-x) - 0.0,
+        lambda x: -(x * -1) - 0.0,
         lambda x: x * 10**30,
     ],
 )
@@ -183,12 +182,11 @@ def test_keyword_arguments_in_any_order():
 def test_arrays_give_arrays_and_tensors_give_tensors():
     f = lambda x, y: (tg.exp(x) @ y.T, x, tg.sum(y))  # noqa: E731
     x = np.linspace(0, 1, 4).reshape(2, 2)
-    for args in ((x, x), (T(x), x), (x, T(x)), (T(x), T(x)), (x.T[::-1], np.asfortranarray(x))):
-        assert_same(
-            tg.compile(f)(*args), f(*(tg.asarray(v) for v in args)) if not any(map(is_tensor, args)) else f(*args)
-        ) if any(map(is_tensor, args)) else assert_close(
-            numbers(tg.compile(f)(*args)), numbers(f(*map(tg.asarray, args)))
-        )
+    for args in ((T(x), x), (x, T(x)), (T(x), T(x))):
+        assert_same(tg.compile(f)(*args), f(*args))
+    made = tg.compile(f)(x.T[::-1], np.asfortranarray(x))
+    assert not any(map(is_tensor, made))
+    assert_close(numbers(made), numbers(f(x.T[::-1], x)))
 
 
 def is_tensor(x):
@@ -242,8 +240,7 @@ def test_names_that_emitted_code_uses_too(name):
     space = {"tg": tg}
     exec(text, space)
     same_twice(space[name], T(1.0, 2.0), T(3.0, 4.0), T(0.5, 1.5))
-    gradient = lambda *xs: tg.grad(lambda *xs: tg.sum(space[name](*xs)[2] / (xs[0] - 1)), (0, 1))(*xs)  # noqa: E731
-    same_twice(gradient, T(1.0, 2.0), T(3.0, 4.0), T(0.5, 1.5))
+    same_twice(tg.grad(lambda *xs: tg.sum(space[name](*xs)[2] / (xs[0] - 1))), T(1.0, 2.0), T(3.0, 4.0), T(0.5, 1.5))
 
 
 def test_new_shapes_and_dtypes_are_recorded_anew_and_many_warn():
@@ -396,7 +393,7 @@ def test_two_threads_share_a_compiled_function():
                 x, y = rng.standard_normal((2, 4, 4))
                 made = compiled(tg.tensor(x), tg.tensor(y))
                 np.testing.assert_allclose(made.numpy(), np.exp(x @ y).sum(0) * 2)
-        except BaseException as error:  # noqa: BLE001 - of whatever kind, in another thread
+        except BaseException as error:
             errors.append(error)
 
     interval = sys.getswitchinterval()
@@ -413,14 +410,15 @@ def test_two_threads_share_a_compiled_function():
 
 
 def test_an_error_when_called_is_the_ops_own():
-    f = lambda x: tg.linalg.inv(x)  # noqa: E731
-    compiled = tg.compile(f)
-    compiled(T(np.eye(2)))
-    with pytest.raises(Exception) as expected:  # noqa: PT011 - the same as without compilation
-        f(T(np.ones((2, 2))))
-    with pytest.raises(type(expected.value)):
-        compiled(T(np.ones((2, 2))))
-    assert_same(compiled(T(2 * np.eye(2))), f(T(2 * np.eye(2))))
+    @tg.op
+    def inverse(x):
+        return np.linalg.inv(x)
+
+    compiled = tg.compile(lambda x: inverse(x) * 2)
+    for _ in range(2):
+        np.testing.assert_array_equal(compiled(T(np.eye(2))).numpy(), 2 * np.eye(2))
+        with pytest.raises(np.linalg.LinAlgError, match="Singular"):
+            compiled(T(np.ones((2, 2))))
 
 
 # --- inside and outside of other transforms --------------------------------------------------------------------------

@@ -1,232 +1,309 @@
-"""Training steps, compiled, ordinary and mixed: parameters, gradients, what optimizers remember, and random numbers."""
+"""Compiled steps and what is outside of them: changes between calls, writes, errors in the middle, and threads."""
 
-import copy
 import threading
 
 import numpy as np
 import pytest
 from compile_programs import assert_close, assert_same, numbers
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 import tinygrad_nn as tg
 from tinygrad_nn import nn, optim
 
-PROFILE = settings.get_profile(settings.get_current_profile_name())
-more = settings(PROFILE, max_examples=3 * PROFILE.max_examples, suppress_health_check=list(HealthCheck))
-
-ACTIVATIONS = [nn.Sigmoid, nn.ReLU, nn.Tanh, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Softplus, nn.Softmax]
-
-#: Last layer, loss, and what the targets are.
-LOSSES = {
-    "mse": (None, nn.MSELoss, "numbers"),
-    "l1": (None, nn.L1Loss, "numbers"),
-    "huber": (None, nn.HuberLoss, "numbers"),
-    "bce": (nn.Sigmoid, nn.BCELoss, "bits"),
-    "logits": (None, nn.BCEWithLogitsLoss, "bits"),
-    "nll": (nn.LogSoftmax, nn.NLLLoss, "classes"),
-    "cross entropy": (None, nn.CrossEntropyLoss, "classes"),
-    "smooth targets": (None, nn.CrossEntropyLoss, "shares"),
-}
-OPTIMIZERS = [
-    (optim.SGD, {"lr": 0.05}),
-    (optim.SGD, {"lr": 0.05, "momentum": 0.9}),
-    (optim.SGD, {"lr": 0.05, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01}),
-    (optim.SGD, {"lr": 0.05, "momentum": 0.8, "dampening": 0.3}),
-    (optim.SGD, {"lr": 0.05, "weight_decay": 0.1}),
-    (optim.Adam, {"lr": 0.01, "eps": 1e-4}),
-    (optim.Adam, {"lr": 0.01, "eps": 1e-4, "amsgrad": True, "weight_decay": 0.01}),
-    (optim.AdamW, {"lr": 0.01, "eps": 1e-4, "betas": (0.8, 0.99)}),
-]
+# --- what is looked at again before a recording is used --------------------------------------------------------------
 
 
-class World:
-    """A network, its optimizer and a step, which is run in one of several ways."""
+def twins(build):
+    """Twice the same objects: for an ordinary and a compiled step."""
+    tg.manual_seed(0)
+    first = build()
+    tg.manual_seed(0)
+    second = build()
+    return first, second, tg.compile(second.step)
 
-    def __init__(self, plan, way):
-        self.plan = plan
-        self.way = way
-        self.count = 0
-        tg.manual_seed(plan["seed"])
-        sizes, dtype = plan["sizes"], plan["dtype"]
-        layers = []
-        for i, (n, m) in enumerate(zip(sizes, sizes[1:])):
-            layers.append(nn.Linear(n, m))
-            if i < len(sizes) - 2:
-                layers.append(ACTIVATIONS[plan["activations"][i]]())
-                layers += [nn.Dropout(0.25)] if plan["dropout"] else []
-        last, loss, _ = LOSSES[plan["loss"]]
-        layers += [last()] if last else []
-        self.model = nn.Sequential(*layers).to(dtype)
-        self.loss = loss(reduction=plan["reduction"])
-        kind, options = OPTIMIZERS[plan["optimizer"]]
-        parameters = list(self.model.parameters())
-        if plan["groups"]:
-            parameters = [{"params": parameters[::2]}, {"params": parameters[1::2], "lr": 0.02}]
-        self.optimizer = kind(parameters, **options)
-        self.compiled = tg.compile(self.step)
-        self.random = tg.random.get_state()
-        self.snapshots = []
-        self.kept = []
 
-    def step(self, x, y):
-        plan = self.plan
-        if plan["zeros"] == "first":
-            self.optimizer.zero_grad()
-        elif plan["zeros"] == "numbers":
-            self.optimizer.zero_grad(set_to_none=False)
-        prediction = self.model(x)
-        loss = self.loss(prediction, y)
+class Fit:
+    """Two parameters and an optimizer."""
+
+    def __init__(self, kind=optim.SGD, **options):
+        self.w = tg.tensor([1.0, 2.0], requires_grad=True)
+        self.v = tg.tensor([0.5, -1.0], requires_grad=True)
+        self.optimizer = kind([self.w, self.v], **{"lr": 0.1, **options})
+
+    def step(self, x):
+        self.optimizer.zero_grad()
+        loss = tg.sum((self.w * x + self.v) ** 2)
         loss.backward()
         self.optimizer.step()
-        if plan["zeros"] == "last":
-            self.optimizer.zero_grad()
-        return {"nothing": None, "loss": loss, "all": (loss, {"prediction": prediction})}[plan["returns"]]
+        return loss
 
-    def run(self, x, y):
-        """One step; what the random generator gave is remembered for this world."""
-        tg.random.set_state(self.random)
-        self.count += 1
-        compiled = self.way == "compiled" or (self.way == "mixed" and self.count % 2)
-        out = (self.compiled if compiled else self.step)(x, y)
-        self.random = tg.random.get_state()
-        self.kept.append((out, numbers(out)))
-        return out
-
-    def act(self, action, argument):
-        """What a user does between steps."""
-        groups = self.optimizer.param_groups
-        if action == "lr":
-            for group in groups:
-                group["lr"] = argument
-        elif action == "reload":
-            model, optimizer = copy.deepcopy(self.model.state_dict()), copy.deepcopy(self.optimizer.state_dict())
-            for p in self.model.parameters():
-                with tg.no_grad():
-                    p *= 0.5
-            self.model.load_state_dict(model)
-            self.optimizer.load_state_dict(optimizer)
-        elif action == "seed":
-            tg.manual_seed(int(argument * 1e6))
-            self.random = tg.random.get_state()
-        elif action == "mode":
-            self.model.train(not self.model.training)
-        elif action == "clear":
-            self.model.zero_grad()
-        elif action == "halve":
-            with tg.no_grad():
-                for p in self.model.parameters():
-                    p *= 0.5
-        elif action == "option" and type(self.optimizer) is optim.SGD:
-            for group in groups:
-                group["weight_decay"] = argument
-        elif action == "freeze":
-            p = next(iter(self.model.parameters()))
-            p.requires_grad_(not p.requires_grad)
-
-    def look(self, x):
-        """Take hold of values in all ways there are; no later step may change them."""
-        p = list(self.model.parameters())[self.count % len(list(self.model.parameters()))]
-        held = [p.numpy(), np.asarray(p), p.detach(), p * 1, p.T, copy.copy(p), p[...], copy.deepcopy(p)]
-        held += [*self.model.state_dict().values()]
-        held += [e for entries in self.optimizer.state_dict()["state"].values() for e in entries.values()]
-        held += [q.grad for q in self.model.parameters() if q.grad is not None]
-        held += [q.grad.numpy()[..., :1] for q in self.model.parameters() if q.grad is not None]
-        choice = held[self.count % len(held)] if self.count % 3 else held
-        graph = tg.sum(tg.square(p)) if self.count % 2 else None
-        self.snapshots.append((choice, numbers(choice), graph, p, 2 * np.array(p.numpy())))
-
-    def all_state(self):
-        """Whatever a step may change."""
-        parameters = list(self.model.parameters())
-        state = {k: v if not isinstance(v, tg.Tensor) else np.array(v.numpy()) for k, v in self._optimizer_state()}
-        return {
-            "parameters": [np.array(p.numpy()) for p in parameters],
-            "gradients": [None if p.grad is None else np.array(p.grad.numpy()) for p in parameters],
-            "optimizer": state,
-            "random": str(self.random),
-        }
-
-    def _optimizer_state(self):
-        found = self.optimizer.state_dict()
-        for number, entries in sorted(found["state"].items()):
-            yield from (((number, name), value) for name, value in sorted(entries.items()))
-        yield "groups", str([{k: v for k, v in group.items()} for group in found["param_groups"]])
+    @property
+    def state(self):
+        entries = [v for p in (self.w, self.v) for v in self.optimizer.state.get(p, {}).values()]
+        return numbers([self.w, self.v, self.w.grad, self.v.grad, entries])
 
 
-@st.composite
-def plans(draw):
-    loss = draw(st.sampled_from(sorted(LOSSES)))
-    sizes = [draw(st.integers(1, 5)) for _ in range(draw(st.integers(2, 4)))]
-    sizes[-1] = max(sizes[-1], 2)
-    return {
-        "seed": draw(st.integers(0, 1000)),
-        "sizes": sizes,
-        "dtype": draw(st.sampled_from(["float64", "float32"])),
-        "activations": draw(st.lists(st.integers(0, len(ACTIVATIONS) - 1), min_size=4, max_size=4)),
-        "dropout": draw(st.booleans()),
-        "loss": loss,
-        "reduction": draw(st.sampled_from(["mean", "sum"])),
-        "optimizer": draw(st.integers(0, len(OPTIMIZERS) - 1)),
-        "groups": draw(st.booleans()),
-        "zeros": draw(st.sampled_from(["first", "last", "never", "numbers"])),
-        "returns": draw(st.sampled_from(["nothing", "loss", "all"])),
-    }
+CHANGES = {
+    "a parameter is frozen": lambda m: m.v.requires_grad_(False),
+    "a gradient is cleared": lambda m: setattr(m.v, "grad", None),
+    "a learning rate in NumPy": lambda m: m.optimizer.param_groups[0].update(lr=np.float32(0.25)),
+    "a learning rate without fraction": lambda m: m.optimizer.param_groups[0].update(lr=1),
+    "weight decay": lambda m: m.optimizer.param_groups[0].update(weight_decay=0.5),
+    "momentum": lambda m: m.optimizer.param_groups[0].update(momentum=0.5),
+    "a parameter leaves": lambda m: m.optimizer.param_groups[0].update(params=[m.w]),
+    "a group is added": lambda m: m.optimizer.add_param_group({"params": [tg.ones(2, requires_grad=True)], "lr": 1.0}),
+    "nothing is remembered": lambda m: m.optimizer.state.clear(),
+    "a hook is added": lambda m: m.w.register_hook(lambda g: g * 0.5),
+    "a parameter is bound anew": lambda m: setattr(m, "w", tg.tensor([3.0, 3.0], requires_grad=True)),
+    "a parameter is written to": lambda m: m.w._assign(np.array([5.0, 6.0])),
+}
 
 
-NAMES = ["lr", "reload", "seed", "mode", "clear", "halve", "option", "freeze", "look", "look", "batch"]
-actions = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from([0.01, 0.03])), min_size=10, max_size=10)
+@pytest.mark.parametrize("name", CHANGES)
+def test_changes_between_calls(name):
+    plain, other, compiled = twins(lambda: Fit(momentum=0.9, dampening=0.25))
+    for k in range(5):
+        if k == 3:
+            CHANGES[name](plain)
+            CHANGES[name](other)
+        x = tg.tensor([1.0, 0.5 * k])
+        assert_same(compiled(x), plain.step(x))
+        assert_close(other.state, plain.state, what=f"{name}, step {k}")
 
 
-def batch(plan, seed, count):
-    rng = np.random.default_rng(seed)
-    x = rng.standard_normal((count, plan["sizes"][0])).astype(plan["dtype"])
-    shape = (count, plan["sizes"][-1])
-    kind = LOSSES[plan["loss"]][2]
-    if kind == "classes":
-        y = rng.integers(0, shape[1], count)
-    elif kind == "bits":
-        y = rng.integers(0, 2, shape).astype(plan["dtype"])
-    elif kind == "shares":
-        y = rng.dirichlet(np.ones(shape[1]), count).astype(plan["dtype"])
-    else:
-        y = rng.standard_normal(shape).astype(plan["dtype"])
-    return tg.tensor(x), tg.tensor(y)
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(2, 2), nn.LeakyReLU(0.1), nn.Dropout(0.5))
+        self.register_buffer("mean", tg.zeros(2))
+        self.register_buffer("count", tg.tensor(0.0))
+        self.scale = 2.0
+
+    def forward(self, x):
+        self.mean *= 0.9
+        self.mean += tg.mean(x, axis=0) * 0.1
+        self.count = self.count + 1
+        return self.layers(x - self.mean) * self.scale / self.count
+
+    step = forward
 
 
-@more
-@given(plan=plans(), actions=actions)
-def test_training(plan, actions):
-    worlds = [World(plan, way) for way in ("eager", "compiled", "mixed")]
-    count = 3
-    for k, (action, argument) in enumerate(actions):
-        outs = []
-        if action == "batch":
-            count = 5 - count
-        for world in worlds:
-            x, y = batch(plan, k, count)
-            world.act(action, argument)
-            if action == "look":
-                world.look(x)
-            outs.append(world.run(x, y))
-        first = worlds[0].all_state()
-        for world, out in zip(worlds[1:], outs[1:]):
-            assert_same(out, outs[0], scale=10.0, what=f"step {k}")
-            agree(world.all_state(), first, f"{world.way}, step {k}")
-    for world in worlds:
-        for choice, before, graph, p, slope in world.snapshots:
-            np.testing.assert_equal(numbers(choice), before)
-            if graph is not None:
-                p.grad = None
-                graph.backward()
-                np.testing.assert_array_equal(p.grad.numpy(), slope)
-        for out, before in world.kept:
-            np.testing.assert_equal(numbers(out), before)
+def bound_anew(net):
+    net.layers[0].weight = nn.Parameter(np.ones((2, 2), np.float32))
 
 
-def agree(got, expected, what):
-    assert got["random"] == expected["random"], what
-    assert got["optimizer"].keys() == expected["optimizer"].keys(), what
-    assert_close(got["parameters"], expected["parameters"], scale=10.0, what=what)
-    assert_close(got["gradients"], expected["gradients"], scale=10.0, what=what)
-    assert_close(list(got["optimizer"].values()), list(expected["optimizer"].values()), scale=10.0, what=what)
+NET_CHANGES = {
+    "another parameter": bound_anew,
+    "another layer": lambda net: net.layers.append(nn.Linear(2, 3, bias=False)),
+    "a layer in another place": lambda net: setattr(net, "layers", nn.Sequential(net.layers[0])),
+    "an attribute": lambda net: setattr(net, "scale", 3.0),
+    "a layer's setting": lambda net: setattr(net.layers[2], "p", 0.25),
+    "a forward hook": lambda net: net.layers.register_forward_hook(lambda module, args, out: out * 2),
+    "evaluation": lambda net: net.eval(),
+    "one layer in evaluation": lambda net: net.layers[2].eval(),
+    "a buffer": lambda net: net.mean._assign(np.ones(2, np.float32)),
+    "another dtype": lambda net: net.double(),
+    "another seed": lambda net: tg.manual_seed(5),
+}
+
+
+@pytest.mark.parametrize("name", NET_CHANGES)
+def test_changes_of_a_module_between_calls(name):
+    plain, other, compiled = twins(Net)
+    x = tg.tensor(np.array([[1.0, 2.0], [3.0, 5.0]], np.float32))
+    for k in range(5):
+        tg.manual_seed(k)
+        if k == 3:
+            NET_CHANGES[name](plain)
+        expected = plain(x)
+        tg.manual_seed(k)
+        if k == 3:
+            NET_CHANGES[name](other)
+        assert_same(compiled(x), expected, what=f"{name}, step {k}")
+        assert_same([*other.buffers()], [*plain.buffers()])
+
+
+def test_variables_of_the_function_are_read_anew():
+    w, many, array, number = tg.tensor([1.0, 2.0]), [tg.tensor([3.0, 4.0])], np.ones((2, 2)), 2.0
+
+    def f(x):
+        return x * w + many[0] + array[0] + tg.tensor(array[1]) + x * number
+
+    compiled = tg.compile(f)
+    x = tg.tensor([1.0, 3.0])
+    for k in range(6):
+        assert_same(compiled(x), f(x), what=str(k))
+        if k == 0:
+            array[:] = 5.0
+        elif k == 1:
+            w = tg.tensor([7.0, 8.0])
+        elif k == 2:
+            number = 3.0
+        elif k == 3:
+            w *= 2.0
+        elif k == 4:
+            many[0] *= 3.0
+
+
+def test_a_number_that_python_looked_at():
+    limit = tg.tensor(3.0)
+    f = lambda x: x * float(limit) if limit.item() > 2 else -x  # noqa: E731
+    compiled = tg.compile(f)
+    for value in (3.0, 1.0, 5.0):
+        limit._assign(np.float64(value))
+        assert_same(compiled(tg.tensor([1.0])), f(tg.tensor([1.0])))
+
+
+# --- writes ----------------------------------------------------------------------------------------------------------
+
+
+class Remembering(optim.Optimizer):
+    """Keeps old values and swaps them: what is written last is what another place held before."""
+
+    def __init__(self, params, lr):
+        super().__init__(params, {"lr": lr})
+
+    def updated(self, p, value, g, group):
+        first, second = self.remembered(p, "first"), self.remembered(p, "second")
+        self.state[p]["first"], self.state[p]["second"] = second, value
+        return value - g * group["lr"] + first * 0.1
+
+
+def test_old_values_that_are_kept_elsewhere():
+    plain, other, compiled = twins(lambda: Fit(Remembering))
+    for k in range(5):
+        x = tg.tensor([1.0, 0.5 * k])
+        assert_same(compiled(x), plain.step(x))
+        assert_close(other.state, plain.state)
+
+
+def test_tensors_that_swap():
+    def make():
+        p, q = tg.tensor([[1.0, 2.0], [3.0, 4.0]]), tg.tensor([[5.0, 6.0], [7.0, 8.0]])
+
+        def f(x):
+            old = p.T
+            p[...] = q[::-1] + x
+            q[...] = old
+            p[0] = q[1]
+            return p @ q, old
+
+        return p, q, f
+
+    (p, q, f), (r, s, g) = make(), make()
+    compiled = tg.compile(g)
+    kept = []
+    for k in range(4):
+        out = compiled(tg.tensor(float(k)))
+        assert_same(out, f(tg.tensor(float(k))))
+        assert_same((r, s), (p, q))
+        kept.append((out, numbers(out)))
+    for out, before in kept:
+        np.testing.assert_equal(numbers(out), before)
+
+
+def test_gradients_that_are_given_away():
+    w = tg.tensor([1.0, 2.0], requires_grad=True)
+
+    def f(x):
+        tg.sum(w * x).backward()
+        given, w.grad = w.grad, None
+        return given
+
+    compiled = tg.compile(f)
+    for k, made in enumerate([compiled(tg.tensor([float(k), 1.0])) for k in range(5)]):
+        np.testing.assert_array_equal(made.numpy(), [k, 1.0])
+
+
+def test_arguments_that_learn():
+    def f(x):
+        tg.sum(x * x).backward()
+        return x.grad
+
+    compiled = tg.compile(f)
+    for _ in range(2):
+        x, y = (tg.tensor([1.0, 2.0], requires_grad=True) for _ in range(2))
+        for _ in range(3):
+            assert_same(compiled(x), f(y))
+            assert_same(x.grad, y.grad)
+
+
+# --- errors and threads ----------------------------------------------------------------------------------------------
+
+
+def test_an_error_in_a_step_leaves_all_as_it_was():
+    calls = []
+
+    @tg.op
+    def fragile(x):
+        calls.append(1)
+        if len(calls) % 3 == 0:
+            raise ValueError("a kernel that fails")
+        return x * 2
+
+    fragile.derivatives(lambda g, out, x: fragile(g))
+
+    for options in ({"kind": optim.Adam, "amsgrad": True}, {"momentum": 0.9}):
+        model = Fit(**options)
+        drop = nn.Dropout(0.5)
+
+        def step(x, model=model, drop=drop):
+            model.optimizer.zero_grad()
+            loss = tg.sum(drop(fragile(model.w) * x) + model.v)
+            loss.backward()
+            model.optimizer.step()
+            return loss
+
+        compiled = tg.compile(step)
+        failed = 0
+        for _ in range(12):
+            before = model.state
+            try:
+                compiled(tg.tensor([1.0, 2.0]))
+            except ValueError:
+                failed += 1
+                assert_close(model.state, before)
+                assert type(model.w._value) is np.ndarray
+        assert failed > 2
+
+
+def test_an_error_while_recording_leaves_all_as_it_was():
+    model = Fit(optim.Adam)
+
+    def step(x):
+        model.step(x)
+        tg.random.standard_normal(3)
+        raise ValueError("after everything")
+
+    random = str(tg.random.get_state())
+    with pytest.raises(ValueError, match="after everything"):
+        tg.compile(step)(tg.tensor([1.0, 2.0]))
+    assert str(tg.random.get_state()) == random
+    assert not model.optimizer.state
+    assert_close(model.state[:2], Fit().state[:2])
+    assert model.w.grad is None
+    assert model.w.is_leaf
+
+
+def test_two_threads_train_one_model():
+    for _ in range(5):
+        model = Fit(lr=1e-3)
+        compiled = tg.compile(model.step)
+        errors = []
+
+        def work(compiled=compiled, errors=errors):
+            try:
+                for _ in range(20):
+                    compiled(tg.tensor([1.0, 2.0]))
+            except BaseException as error:
+                errors.append(error)
+
+        threads = [threading.Thread(target=work) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert errors == []
+        alone = Fit(lr=1e-3)
+        for _ in range(40):
+            alone.step(tg.tensor([1.0, 2.0]))
+        assert_close(model.state[:2], alone.state[:2])

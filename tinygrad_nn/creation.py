@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -36,6 +37,13 @@ def marked(result: Tensor, requires_grad: bool, name: str | None) -> Tensor:
     if name is not None:
         result.name = name
     return result
+
+
+def _lengths(shape: Any) -> Any:
+    """A shape whose lengths are plain numbers: a Tensor is asked for its own, which tells where it has none yet."""
+    if isinstance(shape, Tensor | Traced):
+        return shape.__index__() if shape.ndim == 0 else tuple(map(operator.index, shape))
+    return tuple(map(operator.index, shape)) if isinstance(shape, list | tuple) else shape
 
 
 # --- from data -------------------------------------------------------------------------------------------------------
@@ -180,17 +188,17 @@ def zeros(shape: Shape, *, dtype: DType = None, requires_grad: bool = False, nam
     tensor([[0., 0.],
             [0., 0.]])
     """
-    return made(np.zeros(shape, dtype), requires_grad, name)
+    return made(np.zeros(_lengths(shape), dtype), requires_grad, name)
 
 
 def ones(shape: Shape, *, dtype: DType = None, requires_grad: bool = False, name: str | None = None) -> Tensor:
     """A Tensor of ones, float64 unless `dtype` is given."""
-    return made(np.ones(shape, dtype), requires_grad, name)
+    return made(np.ones(_lengths(shape), dtype), requires_grad, name)
 
 
 def empty(shape: Shape, *, dtype: DType = None, requires_grad: bool = False, name: str | None = None) -> Tensor:
     """A Tensor whose elements are not set: whatever was in memory."""
-    return made(np.empty(shape, dtype), requires_grad, name)
+    return made(np.empty(_lengths(shape), dtype), requires_grad, name)
 
 
 def full(
@@ -210,10 +218,11 @@ def full(
     tensor([3., 3.])
     """
     if isinstance(fill_value, Tensor):
+        shape = _lengths(shape)
         lengths = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
         filled = broadcast_to(fill_value, shape=lengths)
         return marked(filled if dtype is None else astype(filled, dtype, copy=False), requires_grad, name)
-    return made(np.full(shape, as_array(fill_value, copy=False), dtype), requires_grad, name)
+    return made(np.full(_lengths(shape), as_array(fill_value, copy=False), dtype), requires_grad, name)
 
 
 def zeros_like(x: ArrayLike, *, dtype: DType = None, requires_grad: bool = False, name: str | None = None) -> Tensor:

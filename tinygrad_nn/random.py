@@ -128,8 +128,8 @@ class Generator:
         standard = self._floats(method, size, dtype)
         if isinstance(shift, Tensor) or isinstance(scale, Tensor):
             return marked(add(shift, multiply(scale, standard)), requires_grad, name)
-        value = np.add(shift, np.multiply(scale, standard))
-        return made(np.asarray(value, standard.dtype), requires_grad, name)
+        value = shift + scale * standard
+        return made(value if value.dtype == standard.dtype else value.astype(standard.dtype), requires_grad, name)
 
     def integers(
         self,

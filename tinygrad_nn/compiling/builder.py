@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..op import Op, registry
-from .program import Program, Step, Var
+from .program import PYTHON_OPERATORS, Program, Step, Var
 
 #: A rule looks at a step that is to be added, and gives what can stand for its result, or None.
 Rule = Callable[["Builder", Step], Any]
@@ -90,7 +90,9 @@ class Builder:
     ) -> Any:
         """The result of any op, whose shape and dtype the caller knows."""
         op = registry[name]
-        out = self.new.var(tuple(shape), np.dtype(dtype), weak=name != "astype" and all(is_weak(x) for x in inputs))
+        out = self.new.var(
+            tuple(shape), np.dtype(dtype), weak=name in PYTHON_OPERATORS and all(is_weak(x) for x in inputs)
+        )
         return self._add(Step(op, inputs, {**op.defaults, **(params or {})}, (out,), self._line))[0]
 
     def made_by(self, x: Any, name: str) -> Step | None:

@@ -139,10 +139,20 @@ class Compiled:
         entry = self._record(args, kwargs)
         self._entries.append(entry)
         self._call = entry.call
-        out = entry.call(args, kwargs)
+        try:
+            out = entry.call(args, kwargs)
+        except BaseException:
+            self._forget(entry)
+            raise
         if out is MISS:
             raise RuntimeError(f"compile: what {self.__name__} has recorded does not fit the call that it recorded")
         return out
+
+    def _forget(self, entry: Entry | JaxEntry) -> None:
+        """After a first call that failed: what was prepared for it in optimizers is taken back."""
+        self._entries.remove(entry)
+        self._call = lambda args, kwargs: MISS
+        entry.recording.forget()
 
     def _record(self, args: Any, kwargs: Any) -> Entry | JaxEntry:
         self._recorded += 1

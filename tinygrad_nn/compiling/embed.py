@@ -7,6 +7,7 @@ import inspect
 import math
 import operator
 import re
+import sys
 import textwrap
 from functools import cache
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
@@ -78,6 +79,11 @@ class Kernels:
             text = text.replace(f"def {function.__name__}(", f"def {name}(", 1)
         return text
 
+    def _of_module(self, module: str, name: str) -> str:
+        alias = module.replace(".", "_")
+        self.modules[alias] = module
+        return f"{alias}.{name}"
+
     def _value(self, value: Any, name: str) -> str:
         """How a global of a kernel is written; functions are added."""
         if isinstance(value, ModuleType):
@@ -96,9 +102,10 @@ class Kernels:
                     return self.add(op.kernel, op.name)
             return self.add(value, name)
         if isinstance(value, BuiltinFunctionType) and value.__module__ in ("math", "operator", "_operator"):
-            module = value.__module__.lstrip("_")
-            self.modules[module] = module
-            return f"{module}.{value.__name__}"
+            return self._of_module(value.__module__.lstrip("_"), value.__name__)
+        standard = sys.stdlib_module_names - {"builtins"}
+        if isinstance(value, type) and value.__module__.partition(".")[0] in standard:
+            return self._of_module(value.__module__, value.__name__)
         text = constant_text(value)
         if name not in self.parts:
             self.parts[name] = f"{name} = {text}"

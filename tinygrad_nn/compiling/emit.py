@@ -31,6 +31,7 @@ class Emitter:
         self.names = self.module.names
         self.names.reserve([name, f"{name}_carefully"])
         self._inline: dict[Var, str] = {}
+        self._former: dict[Var, str] = {}
         self._hoisted: list[str] = []
         self._uses = _use_counts(plan)
 
@@ -140,12 +141,16 @@ class Emitter:
                 f"    if not {'(' + ' and '.join(tests) + ')' if len(tests) > 1 else tests[0]}:",
                 f"        return {self.function}_carefully({self._careful_arguments()})",
             ]
+        for x in plan.former:
+            name = self.names.unique("former")
+            lines.append(f"    {name} = {self._operand(x)}.copy()")
+            self._former[x] = name
         if plan.commits or plan.copies:
             lines.append("    # The state, once nothing reads the old one.")
         for step in plan.commits:
             lines += self._step(step)
         copies = [(old, self._operand(new)) for old, new in plan.copies]
-        if any(new in plan.program.state for _, new in plan.copies):
+        if plan.crossing:
             copies = [(old, f"{text}.copy()") for old, text in copies]
             temporaries = [self.names.unique("new") for _ in copies]
             lines += [f"    {name} = {text}" for name, (_, text) in zip(temporaries, copies)]
@@ -185,7 +190,11 @@ class Emitter:
         given: list[str] = []
         seen: set[Var] = set()
         for x in program.results:
-            text = self._operand(x)
+            if x in self._former and x not in seen:
+                given.append(self._former[x])
+                seen.add(x)
+                continue
+            text = self._former.get(x) or self._operand(x)
             own = x in self.plan.results and x not in seen
             given.append(text if own or not x.shape else f"{text}.copy()")
             seen.add(x)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from sys import getrefcount
 from threading import RLock
@@ -22,7 +22,7 @@ from ..nn.module import Parameter
 from ..tensor import Tensor
 from ..values import new, plain_tensor
 from .program import Var
-from .recorder import hooks_of, snapshot
+from .recorder import hooks_of, same_snapshot, snapshot
 from .recording import _COMPARED, Recording, is_jax_array
 from .state import ArrayPlace, EntryPlace, GeneratorPlace, GradientPlace, Place, SettingPlace, TensorPlace
 
@@ -191,16 +191,19 @@ class _Glue:
             elif kind == "number":
                 self._unless(f"same_numbers({held}, {self._hold('numbers', rest[0])})")
             elif kind == "variable":
-                read, found = rest
-                self._unless(f"{self._variable(held, read)} is {self._hold('found', found)}")
+                key, found = rest
+                same = f"== {self._hold('found', _Same(found))}" if key == "*" else f"is {self._hold('found', found)}"
+                self._unless(f"{held if key == '*' else self._variable(held, key)} {same}")
         self.known["still"] = partial(_still, seldom)
         self.known["seen"] = [changes.count]
         self._line("if changes.count != seen[0]:")
         self._line("    if not still(): return MISS")
         self._line("    seen[0] = changes.count")
 
-    def _variable(self, held: str, name: str) -> str:
-        return f"{held}.cell_contents" if not name else f"{held}.get({name!r}, MISS)"
+    def _variable(self, held: str, key: str) -> str:
+        if not key:
+            return f"{held}.cell_contents"
+        return f"getattr({held}, {key[1:]!r}, MISS)" if key.startswith(".") else f"{held}.get({key!r}, MISS)"
 
     def _state(self) -> list[str]:
         """Read what the program reads outside; arrays that it writes into are made its own first."""
@@ -333,7 +336,8 @@ class _Same:
 
     def __eq__(self, other: object) -> bool:
         mine = self._objects
-        return isinstance(other, list) and len(mine) == len(other) and all(map(operator.is_, mine, other))
+        found: Any = other.values() if isinstance(other, dict) else other
+        return isinstance(found, Collection) and len(mine) == len(found) and all(map(operator.is_, mine, found))
 
     __hash__ = object.__hash__
 
@@ -342,7 +346,7 @@ def _still(guards: list[tuple[Any, ...]]) -> bool:
     """Whether modules and Tensors are as they were: parts, settings, hooks, and whether gradients are required."""
     for kind, holder, *rest in guards:
         if kind == "module":
-            if snapshot(holder) != rest[0]:
+            if not same_snapshot(rest[0], snapshot(holder)):
                 return False
         elif (holder._node is not None, hooks_of(holder)) != tuple(rest):
             return False

@@ -56,6 +56,10 @@ class Plan:
     targets: dict[Var, Var]
     copies: list[tuple[Var, Var]]
     witnesses: list[Var]
+    #: Whether a copy reads what another writes to.
+    crossing: bool
+    #: Results that show the state as it was, to be copied before it is written to.
+    former: list[Var]
     #: By chain, the buffers of its pieces, and which variable is in which.
     pieces: dict[Chain, tuple[list[Buffer], dict[Var, Buffer]]]
 
@@ -108,6 +112,8 @@ def plan(program: Program, witnesses: list[Var], *, pinned: frozenset[Var] = fro
         targets,
         copies,
         witnesses,
+        any(of(new, shown) & set(program.state) for _, new in copies),
+        [x for x in dict.fromkeys(program.results) if x.shape and of(x, shown) & set(program.writes)],
         {chain: (inner.buffers, inner.buffer_of) for chain, inner in allocation.pieces.items()},
     )
 

@@ -9,6 +9,14 @@ import numpy as np
 
 from ..op import Op
 
+#: Operations that Python has operators for: of Python numbers they give Python numbers, which stay weakly typed.
+PYTHON_OPERATORS = frozenset(
+    (
+        *("add", "subtract", "multiply", "divide", "floor_divide", "remainder", "power", "negative", "absolute"),
+        *("less", "less_equal", "greater", "greater_equal", "equal", "not_equal"),
+    )
+)
+
 
 class Var:
     """A value of a program.

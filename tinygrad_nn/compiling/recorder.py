@@ -17,8 +17,9 @@ from ..op import Op
 from ..tensor import Tensor
 from ..traced import Traced, unknown
 from ..values import plain_tensor
-from .program import Program, Step, Var
+from .program import PYTHON_OPERATORS, Program, Step, Var
 from .state import ArrayPlace, EntryPlace, GeneratorPlace, GradientPlace, Place, SettingPlace, TensorPlace
+from .variables import Variable, inside, variables
 
 _PYTHON = (bool, int, float)
 
@@ -44,8 +45,10 @@ class Recorder:
 
     stand_in = Traced
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, function: Any = None, held: Sequence[Any] = ()) -> None:
         self.program = Program(name)
+        self.function = function
+        self.held = held  # arguments that are the same at each call
         self.places: dict[Var, Place] = {}
         #: By id, captured Tensors with the value that they had, and what stands for it.
         self._lifted: dict[int, tuple[Any, Any, Traced]] = {}
@@ -82,9 +85,10 @@ class Recorder:
                 f"call\n  at {user_line()}\n  Choose values with tg.where(mask, x, 0), which keeps the shape."
             )
         concrete = tuple([x.value if type(x) is Traced else x for x in lifted])
-        weak = op.name != "astype" and all(type(x) in _PYTHON for x in concrete)
+        python = all(type(x) in _PYTHON for x in concrete)
+        weak = python and op.name in PYTHON_OPERATORS
         try:
-            out = op.kernel(*map(_numpy_number, concrete), **settings) if weak else op.kernel(*concrete, **settings)
+            out = op.kernel(*map(_numpy_number, concrete), **settings) if python else op.kernel(*concrete, **settings)
         except Exception as error:
             raise explain(op, concrete, settings, error) from error
         recorded = tuple([self._operand(x) for x in lifted])
@@ -361,6 +365,12 @@ class Recorder:
             tensor = holder()
             if tensor is not None:
                 self.guards.append(("number", tensor, np.copy(value)))
+        fixed = (v for x in self.held for v in inside(Variable("", x, "", x)))
+        known = [*variables(self.function), *fixed]
+        for value in (self.function, getattr(self.function, "__self__", None), *self.held, *(v.value for v in known)):
+            for module in value.modules() if callable(getattr(value, "modules", None)) else ():
+                self.saw(module)
+        self.guards += [("variable", v.holder, v.key, v.value) for v in known]
         for module in self._modules.values():
             self.guards.append(("module", module, snapshot(module)))
         if not self.read_only:
@@ -439,18 +449,19 @@ def _of_living(guard: tuple[Any, ...]) -> tuple[Any, ...] | None:
 
 
 def snapshot(module: Any) -> list[tuple[str, Any]]:
-    """What a module holds, to be compared: plain settings by value, all else by identity."""
+    """What a module holds, to be compared with `same_snapshot`; hooks are listed."""
     return [
-        (
-            name,
-            value
-            if isinstance(value, bool | int | float | str)
-            else tuple(value)
-            if "hooks" in name and value
-            else id(value),
-        )
+        (name, tuple(value.values()) if name.endswith("_hooks") and value else value)
         for name, value in module.__dict__.items()
     ]
+
+
+def same_snapshot(old: list[tuple[str, Any]], new: list[tuple[str, Any]]) -> bool:
+    """Whether a module still holds the same: plain settings by value, hooks one by one, all else by identity."""
+    return len(old) == len(new) and all(
+        a == b and (x is y or (type(x) is type(y) and isinstance(x, bool | int | float | str | tuple) and x == y))
+        for (a, x), (b, y) in zip(old, new)
+    )
 
 
 def hooks_of(tensor: Tensor) -> tuple[Any, ...]:

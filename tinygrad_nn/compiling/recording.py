@@ -16,7 +16,6 @@ from ..values import leaf, plain_tensor
 from .program import Program, Var, check
 from .recorder import Recorder
 from .state import Place
-from .variables import variables
 
 #: Types whose values are compared; anything else that is fixed is the same only if it is the same object.
 _COMPARED = (bool, int, str, bytes, type(None), complex, np.dtype, slice, type(Ellipsis), tuple)
@@ -90,6 +89,8 @@ class Recording:
     returned : object
         How they are nested.
     lines : dict
+    forget : callable
+        Takes back what was prepared outside for the first call.
     recording : bool
         Whether gradients were recorded in the call, or it was made under `no_grad`.
     live : list of bool
@@ -105,6 +106,7 @@ class Recording:
     guards: list[tuple[Any, ...]]
     leaves: list[tuple[str, Any]]
     returned: Any
+    forget: Callable[[], None]
     live: list[bool] = field(default_factory=list)
     argument_names: list[str] = field(default_factory=list)
     recording: bool = True
@@ -134,7 +136,8 @@ def record(
     """
     leaves, structure = flatten((tuple(args), kwargs))
     arguments = [describe(x, i in fixed) for i, x in enumerate(leaves)]
-    recorder = Recorder(name)
+    held = [x for x, argument in zip(leaves, arguments, strict=True) if argument.kind == "fixed"]
+    recorder = Recorder(name, function, held)
     program = recorder.program
     stand_ins: list[Any] = []
     stand_in: Any = None
@@ -162,8 +165,8 @@ def record(
             results, returned = flatten(out)
             found = [_result(x, recorder) for x in results]
             live = [_is_live(x) for x in results]
-        held = [i for i, (t, _) in tensors.items() if recorder.touched(t) or recorder.touched(leaves[i])]
-        held = [i for i in tensors if any(leaves[i] is leaves[k] for k in held)]
+        touched = [i for i, (t, _) in tensors.items() if recorder.touched(t) or recorder.touched(leaves[i])]
+        touched = [i for i in tensors if any(leaves[i] is leaves[k] for k in touched)]
         del out, results
     except BaseException:
         recorder.restore()
@@ -171,9 +174,9 @@ def record(
         raise
     recorder.restore()
     del stand_ins, stand_in, traced, tensors
-    if held:  # what is bound anew belongs to the caller: it is recorded as state, like a parameter
+    if touched:  # what is bound anew belongs to the caller: it is recorded as state, like a parameter
         recorder.forget()
-        return record(function, args, kwargs, {*fixed, *held}, names, name)
+        return record(function, args, kwargs, {*fixed, *touched}, names, name)
     try:
         recorder.check_escapes()
         recorder.finish()
@@ -189,9 +192,10 @@ def record(
         [recorder.places[var] for var in program.state],
         recorder.writes,
         recorder.cleared,
-        [*recorder.guards, *(("variable", v.holder, v.key, v.value) for v in variables(function))],
+        recorder.guards,
         found,
         returned,
+        recorder.forget,
         live,
         list(names),
         modes.recording,

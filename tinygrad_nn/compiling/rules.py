@@ -60,7 +60,7 @@ def _multiply(builder: Builder, step: Step) -> Any:
     if is_number(y, -1) and _same(step, x) is not None:
         return builder.add("negative", x)
     opposite = builder.made_by(x, "negative")
-    if is_number(y) and opposite is not None and step.out.dtype.kind == "f":
+    if is_number(y) and y != 0 and opposite is not None and step.out.dtype.kind == "f":
         return builder.add("multiply", opposite.inputs[0], -y)
     inner = builder.made_by(x, "multiply")
     if is_number(y) and inner is not None and inner.out.dtype == step.out.dtype and inner.out.dtype.kind == "f":

@@ -6,7 +6,14 @@ from collections.abc import Callable, Iterator
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from ..nn.module import Module
 from ..op import Op
+from ..tensor import Tensor
+
+#: Larger containers are data, whose entries are not looked at one by one.
+_MOST_ITEMS = 64
 
 #: What a program cannot depend on, or what nobody binds anew.
 _IGNORED = (ModuleType, type, BuiltinFunctionType, Op)
@@ -15,7 +22,11 @@ _PACKAGE = __name__.partition(".")[0]
 
 
 class Variable(NamedTuple):
-    """A variable: `holder` is a cell, then `key` is empty, or a module's dict of globals."""
+    """A variable, or what one holds.
+
+    `holder` is a cell, with an empty `key`; a module's dict of globals; an object, with a dot and the attribute's name
+    for `key`; or a list, tuple or dict, with ``"*"``, and `value` is then the list of all that it holds.
+    """
 
     name: str
     holder: Any
@@ -25,6 +36,9 @@ class Variable(NamedTuple):
 
 def variables(function: Callable[..., Any]) -> Iterator[Variable]:
     """Closure variables and globals of a function of the user's, and of other such functions that they hold."""
+    owner = getattr(function, "__self__", None)
+    if owner is not None:
+        yield from inside(Variable("self", owner, "", owner))
     seen: set[int] = set()
     functions = [_plain(function)]
     for inner in functions:  # which grows meanwhile
@@ -36,6 +50,24 @@ def variables(function: Callable[..., Any]) -> Iterator[Variable]:
                 functions.append(_plain(variable.value))
             elif not isinstance(variable.value, _IGNORED):
                 yield variable
+                yield from inside(variable)
+
+
+def inside(variable: Variable) -> Iterator[Variable]:
+    """Tensors, arrays and modules that a container or a plain object of the user's holds."""
+    name, _, _, value = variable
+    if isinstance(value, list | tuple | dict):
+        items = list(value.values() if isinstance(value, dict) else value)
+        if len(items) <= _MOST_ITEMS and any(map(_counts, items)):
+            yield Variable(name, value, "*", items)
+    elif not isinstance(value, Tensor | Module) and not callable(value):
+        for attribute, held in list(getattr(value, "__dict__", {}).items())[:_MOST_ITEMS]:
+            if _counts(held):
+                yield Variable(f"{name}.{attribute}", value, f".{attribute}", held)
+
+
+def _counts(value: Any) -> bool:
+    return isinstance(value, Tensor | Module | np.ndarray)
 
 
 def _plain(function: Any) -> FunctionType | None:

@@ -48,7 +48,9 @@ def _fixed(part: slice) -> slice:
         return part
     try:
         return slice(*(bound if bound is None else operator.index(bound) for bound in bounds))
-    except TypeError:
+    except TypeError as error:
+        if "compile:" in str(error):  # a number that differs from call to call
+            raise
         raise TypeError(f"{part} has bounds that are neither integers nor None") from None
 
 
@@ -96,6 +98,11 @@ def _distinct(indices: tuple[Any, ...]) -> bool:
         if not axes <= covered and _rises(i.ravel()):
             covered |= axes
     return wanted <= covered
+
+
+def _known_distinct(indices: tuple[Any, ...]) -> bool:
+    """Whether no place is named twice, and that is plain already while a program is recorded."""
+    return all(isinstance(i, ndarray | np.generic | int) for i in indices) and _distinct(indices)
 
 
 def _rises(i: Any) -> bool:
@@ -296,7 +303,7 @@ def _update_gradients(needed: Any, g: Any, out: Any, x: Any, value: Any, *indice
         in_x = _update(g, 0, *indices, key=key)
     if needed[1]:
         in_value = _index(g, *indices, key=key)
-        if indices and not _distinct(tuple(getattr(i, "_value", i) for i in indices)):
+        if indices and not _known_distinct(tuple(getattr(i, "_value", i) for i in indices)):
             in_value = where(_wins(*indices, key=key, shape=x.shape), in_value, 0)
         if len(value.shape) > in_value.ndim:  # as NumPy lets it; the engine sums over axes that are too many
             in_value = in_value.reshape((1,) * len(value.shape) + in_value.shape)

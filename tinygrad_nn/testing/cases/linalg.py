@@ -89,6 +89,8 @@ ROWS = [
     ), lambda x, weight, bias: x @ weight.T + bias, ulps=8),
     Row("one_hot", (LABELS,), (((3,), {"num_classes": 3}), ((2, 2), {"num_classes": 4})),
         lambda labels, num_classes: np.eye(num_classes, dtype=int)[labels], derivatives=False),
+    Row("checked_labels", (LABELS,), (((3,), {"classes": 3, "name": "f"}), ((2, 2), {"classes": 4, "name": "f"})),
+        lambda labels, classes, name: labels, derivatives=False),
     Row("mse_loss", (REAL, REAL), (*_losses((2, 3), (2, 3)), *_losses((3,), (3,)), *_losses((), ())),
         lambda x, target, reduction="mean": _reduced((x - target) ** 2, reduction)),
     Row("binary_cross_entropy", (PROBABILITY, TARGET), (*_losses((2, 3), (2, 3)), *_losses((3,), (3,))), _bce, ulps=8),
