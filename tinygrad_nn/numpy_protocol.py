@@ -18,6 +18,7 @@ import tinygrad_nn as tg
 from .op import Op, registry
 from .ops.shape import reshape
 from .tensor import Tensor
+from .traced import Traced
 
 _EXPLICIT = "nothing is cut from its graph silently: use t.numpy() or np.asarray(t) to compute on the bare array"
 
@@ -112,6 +113,9 @@ _QUESTIONS = frozenset(
     )
 )
 
+#: Those of them that shape and dtype answer.
+_OF_SHAPES = frozenset(("can_cast", "common_type", "iscomplexobj", "isrealobj", "ndim", "result_type", "shape", "size"))
+
 #: Names of NumPy's parameters that are called otherwise here.
 _SETTINGS = {"a_max": "max", "a_min": "min", "ddof": "correction", "newshape": "shape"}
 
@@ -128,7 +132,8 @@ def call_function(function: Callable[..., Any], args: Sequence[Any], kwargs: Map
     module = "np.linalg" if function.__module__ == "numpy.linalg" else "np"
     called = f"{module}.{name}"
     if module == "np" and name in _QUESTIONS:
-        return function(*map(_bare, args), **{key: _bare(value) for key, value in kwargs.items()})
+        bare = _shaped if name in _OF_SHAPES else _bare
+        return function(*map(bare, args), **{key: bare(value) for key, value in kwargs.items()})
     counterpart = _counterpart(function)
     if counterpart is None:
         raise _lacking(called if function.__module__ in ("numpy", "numpy.linalg") else f"{function.__module__}.{name}")
@@ -195,8 +200,15 @@ def _names_of(counterpart: Callable[..., Any]) -> frozenset[str]:
     return frozenset(signature(counterpart).parameters)
 
 
+def _shaped(x: Any) -> Any:
+    """An array of the like, whatever its numbers."""
+    if isinstance(x, Tensor | Traced):
+        return np.broadcast_to(np.zeros((), x.dtype), x.shape)
+    return type(x)(map(_shaped, x)) if type(x) in (list, tuple) else x
+
+
 def _bare(x: Any) -> Any:
-    if isinstance(x, Tensor):
+    if isinstance(x, Tensor | Traced):
         return x.numpy()
     return type(x)(map(_bare, x)) if type(x) in (list, tuple) else x
 

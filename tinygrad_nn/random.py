@@ -11,6 +11,7 @@ from .draws import plain, refuse_recorded, refuse_recording, sampled
 from .ops.elementwise import add, multiply, subtract
 from .ops.indexing import take
 from .tensor import ArrayLike, Tensor
+from .traced import Traced
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -99,7 +100,7 @@ class Generator:
         name: str | None = None,
     ) -> Tensor:
         """Normal with mean `loc` and standard deviation `scale`."""
-        if np.any(plain(scale) < 0):
+        if type(plain(scale)) is not Traced and np.any(plain(scale) < 0):
             raise ValueError("normal: scale is a standard deviation, so it must not be negative")
         return self._scaled("standard_normal", loc, scale, size, dtype, requires_grad, name)
 

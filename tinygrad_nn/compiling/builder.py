@@ -116,7 +116,7 @@ class Builder:
         folded = self._folded(step)
         if folded is not None:
             return folded
-        key = _key(step) if step.pure else None
+        key = _key(step) if step.pure and step.op.own else None  # a user's op may not be a pure function
         if key is not None and key in self._known:
             return self._known[key]
         for out in step.outputs:

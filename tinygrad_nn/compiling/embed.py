@@ -124,6 +124,8 @@ def constant_text(value: Any) -> str:
         return repr(value)
     if isinstance(value, float) and not isinstance(value, np.generic):
         return repr(value) if math.isfinite(value) else f"float({str(value)!r})"
+    if type(value) is complex:
+        return repr(value) if math.isfinite(abs(value)) else f"complex({str(value)!r})"
     if isinstance(value, np.dtype):
         return f"np.{value.name}" if value.isnative and value.name != "bool" else f"np.dtype({value.str!r})"
     if isinstance(value, np.generic):

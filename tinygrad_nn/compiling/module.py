@@ -65,6 +65,17 @@ class Module:
         self.constants.setdefault(name, x.value)
         return name
 
+    def setting(self, value: Any) -> str:
+        """A setting: as text, or under a name where it has none."""
+        try:
+            return constant_text(value)
+        except NotWritable as error:
+            name = self.names.unique("setting")
+            self.missing.append(f"a setting: {error}")
+            self.kernel_objects[name] = value
+            self.kernels.parts[name] = f"{name} = None  # {type(value).__name__}: cannot be written as text"
+            return name
+
     def kernel(self, step: Step) -> str:
         """The name under which an op's kernel can be called."""
         kernel = step.op.kernel

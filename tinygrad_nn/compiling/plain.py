@@ -98,7 +98,7 @@ def call_text(module: Module, step: Step, operands: Sequence[str]) -> str:
     if step.op.name == "draw":
         return f"{operands[0]}.{step.params['method']}({', '.join(map(constant_text, step.params['args']))})"
     settings = [
-        f"{name}={constant_text(value)}"
+        f"{name}={module.setting(value)}"
         for name, value in step.params.items()
         if not (name in step.op.defaults and step.op.defaults[name] is value)
     ]

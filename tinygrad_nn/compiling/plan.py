@@ -124,10 +124,13 @@ def _sink(program: Program) -> None:
     steps: list[Step] = []
 
     def place(step: Step) -> None:
-        for x in step.reads:
-            if x in waiting:
-                place(waiting.pop(x))
-        steps.append(step)
+        stack = [step]
+        while stack:  # what a step reads comes before it
+            found = [waiting.pop(x) for x in dict.fromkeys(stack[-1].reads) if x in waiting]
+            if found:
+                stack += found[::-1]
+            else:
+                steps.append(stack.pop())
 
     for step in program.steps:
         arrays = [x for x in dict.fromkeys(step.reads) if x.shape]

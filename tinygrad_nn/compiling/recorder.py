@@ -19,7 +19,7 @@ from ..traced import Traced, unknown
 from ..values import plain_tensor
 from .program import PYTHON_OPERATORS, Program, Step, Var
 from .state import ArrayPlace, EntryPlace, GeneratorPlace, GradientPlace, Place, SettingPlace, TensorPlace
-from .variables import Variable, inside, variables
+from .variables import variables
 
 _PYTHON = (bool, int, float)
 
@@ -119,7 +119,7 @@ class Recorder:
     def _stand_in(self, x: Any, value: Any) -> Any:
         if type(value) is Traced:
             return value
-        return self.value(x) if isinstance(x, Tensor) else value
+        return self.value(x) if isinstance(x, Tensor) else self.constant(value)
 
     def _operand(self, x: Any) -> Any:
         """What stands in a step for an input: a variable or a number."""
@@ -350,6 +350,18 @@ class Recorder:
                 "outside; or register it as a buffer of a module, which a compiled function updates."
             )
 
+    def check_generators(self) -> None:
+        """Raise if a random generator was made inside: it would go on from call to call instead of starting anew."""
+        for generator, var, _ in self._generators.values():
+            if sys.getrefcount(generator) <= _UNSHARED_GENERATOR:
+                lines = (step.line for step in self.program.steps if var in step.inputs)
+                line = next((line for line in lines if line), None)
+                where = f"\n  at {line[0]}:{line[1]}: {linecache.getline(*line).strip()}" if line else ""
+                raise TypeError(
+                    f"compile: {self.program.name} makes a random generator of its own, which would start anew at each "
+                    f"ordinary call but not in compiled code{where}\n  Make it outside."
+                )
+
     def finish(self) -> None:
         """List what the program reads and writes outside, once nothing of the run itself is alive any more."""
         for holder, value, var in self._all_lifted:
@@ -365,8 +377,7 @@ class Recorder:
             tensor = holder()
             if tensor is not None:
                 self.guards.append(("number", tensor, np.copy(value)))
-        fixed = (v for x in self.held for v in inside(Variable("", x, "", x)))
-        known = [*variables(self.function), *fixed]
+        known = list(variables(self.function, self.held))
         for value in (self.function, getattr(self.function, "__self__", None), *self.held, *(v.value for v in known)):
             for module in value.modules() if callable(getattr(value, "modules", None)) else ():
                 self.saw(module)
@@ -481,5 +492,7 @@ def _numpy_number(x: Any) -> Any:
 
 #: References to an array that the loop over `_arrays` and the program's variable hold.
 _UNSHARED = 4
+#: References to a generator that the recorder, its place, a loop and an argument have.
+_UNSHARED_GENERATOR = 4
 #: References to the base of a view that nothing else holds: the view's own, a variable and an argument.
 _UNSHARED_BASE = 3

@@ -179,6 +179,7 @@ def record(
         return record(function, args, kwargs, {*fixed, *touched}, names, name)
     try:
         recorder.check_escapes()
+        recorder.check_generators()
         recorder.finish()
     except BaseException:
         recorder.forget()

@@ -49,6 +49,10 @@ def _forward(builder: Builder, step: Step) -> Any:
     return _same(step, step.inputs[0])
 
 
+def _conjugate(builder: Builder, step: Step) -> Any:
+    return _same(step, step.inputs[0]) if step.out.dtype.kind == "f" else None
+
+
 def _multiply(builder: Builder, step: Step) -> Any:
     x, y = step.inputs
     if is_number(x) and not is_number(y):
@@ -457,7 +461,7 @@ IDENTITIES: dict[str, list[Rule]] = {
     "astype": [_forward],
     "positive": [_forward],
     "real": [_forward],
-    "conjugate": [_forward],
+    "conjugate": [_conjugate],
     "broadcast_to": [_forward],
     "sum_to": [_forward],
     "reshape": [_reshape],

@@ -12,7 +12,7 @@ from ..io import write_whole
 from .embed import NotWritable, constant_text
 from .module import Source
 from .recording import Recording
-from .state import GeneratorPlace
+from .state import GeneratorPlace, GradientPlace
 
 #: Arrays of up to this many bytes in all stand in the module itself, more in a file beside it.
 INLINE_BYTES = 1_000_000
@@ -65,8 +65,8 @@ def _wrapper(source: Source, recording: Recording, arrays: dict[str, Any]) -> li
     for name, place, var in zip(state, recording.places, program.state, strict=True):
         lines.append(f"    {name!r}: {_value_text(name, place, var, arrays)},")
     lines += ["}", f"{core} = {source.function}"]
-    outputs = [f"o{i}" for i in range(len(program.results))]
     by_var = dict(zip(program.state, state, strict=True))
+    outputs = _targets(recording, by_var)
     targets = [*outputs, *(f"state[{by_var[old]!r}]" for old in program.writes if not old.shape)]
     given = ", ".join([*inputs, *(f"state[{name!r}]" for name in state)])
     return [
@@ -80,6 +80,22 @@ def _wrapper(source: Source, recording: Recording, arrays: dict[str, Any]) -> li
             ]
         ),
     ]
+
+
+def _targets(recording: Recording, by_var: dict[Any, str]) -> list[str]:
+    """What each result is bound to: a variable, or the gradient in the state that it is to take the place of."""
+    gradients = {
+        id(place.holder): by_var[var]
+        for var, place in zip(recording.program.state, recording.places, strict=True)
+        if type(place) is GradientPlace
+    }
+    first = len(recording.program.results) - sum(old is None for old, _, _ in recording.writes)
+    targets = [f"o{i}" for i in range(first)]
+    for old, place, _ in recording.writes:
+        if old is None:
+            name = gradients.get(id(place.holder))
+            targets.append(f"o{len(targets)}" if name is None else f"state[{name!r}]")
+    return targets
 
 
 def _is_flat(structure: Any) -> bool:

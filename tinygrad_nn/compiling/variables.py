@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
@@ -34,48 +35,64 @@ class Variable(NamedTuple):
     value: Any
 
 
-def variables(function: Callable[..., Any]) -> Iterator[Variable]:
-    """Closure variables and globals of a function of the user's, and of other such functions that they hold."""
-    owner = getattr(function, "__self__", None)
-    if owner is not None:
-        yield from inside(Variable("self", owner, "", owner))
-    seen: set[int] = set()
-    functions = [_plain(function)]
-    for inner in functions:  # which grows meanwhile
-        if inner is None or id(inner) in seen or (inner.__module__ or "").partition(".")[0] in (_PACKAGE, "numpy"):
-            continue
-        seen.add(id(inner))
+def variables(function: Callable[..., Any], held: Sequence[Any] = ()) -> Iterator[Variable]:
+    """What a function of the user's can read besides the numbers in its arguments.
+
+    Closure variables and globals, of it and of other functions that they hold; what lists, tuples and dicts among them
+    hold; and those attributes of plain objects that are named in the code.
+
+    Parameters
+    ----------
+    function : callable
+    held : sequence
+        Objects that the function is given as they are.
+    """
+    functions = _reached(function)
+    names = {name for inner in functions for name in _names(inner.__code__)}
+    owners = [getattr(x, "__self__", x) for x in (getattr(function, "func", function), *held)]
+    if isinstance(function, partial):
+        owners += [*function.args, *function.keywords.values()]
+    for owner in owners:
+        yield from _inside(Variable("self", owner, "", owner), names)
+    for inner in functions:
         for variable in _own(inner):
-            if isinstance(variable.value, FunctionType):
-                functions.append(_plain(variable.value))
-            elif not isinstance(variable.value, _IGNORED):
+            if not isinstance(variable.value, (*_IGNORED, FunctionType)):
                 yield variable
-                yield from inside(variable)
+                yield from _inside(variable, names)
 
 
-def inside(variable: Variable) -> Iterator[Variable]:
-    """Tensors, arrays and modules that a container or a plain object of the user's holds."""
+def _reached(function: Any) -> list[FunctionType]:
+    """The function itself, and functions of the user's that its variables hold."""
+    found: list[FunctionType] = []
+    queue = [_plain(function)]
+    for inner in queue:  # which grows meanwhile
+        if inner is None or inner in found or (inner.__module__ or "").partition(".")[0] in (_PACKAGE, "numpy"):
+            continue
+        found.append(inner)
+        queue += [_plain(v.value) for v in _own(inner) if isinstance(v.value, FunctionType)]
+    return found
+
+
+def _inside(variable: Variable, names: Collection[str]) -> Iterator[Variable]:
+    """What a container holds, if that counts, and a plain object's attributes of these names."""
     name, _, _, value = variable
     if isinstance(value, list | tuple | dict):
         items = list(value.values() if isinstance(value, dict) else value)
-        if len(items) <= _MOST_ITEMS and any(map(_counts, items)):
+        if len(items) <= _MOST_ITEMS and any(isinstance(x, Tensor | Module | np.ndarray) for x in items):
             yield Variable(name, value, "*", items)
-    elif not isinstance(value, Tensor | Module) and not callable(value):
-        for attribute, held in list(getattr(value, "__dict__", {}).items())[:_MOST_ITEMS]:
-            if _counts(held):
+    elif not isinstance(value, (Tensor, Module, FunctionType, *_IGNORED)):
+        for attribute, held in list(getattr(value, "__dict__", {}).items()):
+            if attribute in names:
                 yield Variable(f"{name}.{attribute}", value, f".{attribute}", held)
 
 
-def _counts(value: Any) -> bool:
-    return isinstance(value, Tensor | Module | np.ndarray)
-
-
 def _plain(function: Any) -> FunctionType | None:
-    """The function behind decorators, methods and modules."""
+    """The function behind decorators, methods, modules and objects that are called."""
+    function = getattr(function, "func", function) if isinstance(function, partial) else function
     function = getattr(function, "__wrapped__", function)
     function = getattr(function, "__func__", function)
     if not isinstance(function, FunctionType):
-        function = getattr(type(function), "forward", None)
+        function = getattr(type(function), "forward", None) or getattr(type(function), "__call__", None)
     return function if isinstance(function, FunctionType) else None
 
 
