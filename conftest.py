@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import pytest
+
+# Examples in docstrings that need an optional library.
+collect_ignore_glob = [] if find_spec("jax") else ["tinygrad_nn/compiling/jax_*.py"]
 
 
 @pytest.fixture(autouse=True)

@@ -15,9 +15,14 @@ SETTINGS = {
     "computation_graph.py": ([], ["j.svg"]),
 }
 
+#: Optional libraries that examples are about.
+NEEDS = {"data_parallel.py": "jax"}
+
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
 def test_example(path, tmp_path):
+    if path.name in NEEDS:
+        pytest.importorskip(NEEDS[path.name])
     arguments, files = SETTINGS.get(path.name, ([], []))
     done = subprocess.run(
         [sys.executable, "-W", "error", str(path), *arguments],

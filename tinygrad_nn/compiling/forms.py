@@ -165,7 +165,8 @@ def _takes_weak(step: Step) -> bool:
 def _number_form(step: Step) -> Form:
     name = step.op.name
     if name in _INFIX and all(type(x) is not Var or x.scalar for x in step.inputs):
-        return Form("number", _WEAK.get(name, _INFIX[name]) if step.out.weak else _INFIX[name])
+        risky = step.out.weak and name in _WEAK and not _is_safe(step)
+        return Form("number", _WEAK[name] if risky else _INFIX[name])
     if step.out.weak:
         return CALL
     if name in UFUNCS:
@@ -189,6 +190,13 @@ def _number_form(step: Step) -> Form:
     if name == "astype" and type(step.inputs[0]) is Var:
         return Form("number", f"np.{step.out.dtype.name}({{0}})")
     return CALL
+
+
+def _is_safe(step: Step) -> bool:
+    """Whether Python computes with numbers as NumPy does: no division by zero, no root of a negative number."""
+    x, y = step.inputs
+    decisive = x if step.op.name == "power" else y
+    return isinstance(decisive, int | float) and decisive > 0
 
 
 def is_plain_sum(step: Step) -> bool:

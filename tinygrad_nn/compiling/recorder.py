@@ -18,6 +18,7 @@ from ..tensor import Tensor
 from ..traced import Traced, unknown
 from ..values import plain_tensor
 from .program import PYTHON_OPERATORS, Program, Step, Var
+from .progress import STEPS_A_SIGN, Progress
 from .state import ArrayPlace, EntryPlace, GeneratorPlace, GradientPlace, Place, SettingPlace, TensorPlace
 from .variables import variables
 
@@ -49,6 +50,7 @@ class Recorder:
         self.program = Program(name)
         self.function = function
         self.held = held  # arguments that are the same at each call
+        self._progress = Progress(name)
         self.places: dict[Var, Place] = {}
         #: By id, captured Tensors with the value that they had, and what stands for it.
         self._lifted: dict[int, tuple[Any, Any, Traced]] = {}
@@ -115,6 +117,8 @@ class Recorder:
         if frame is not None:
             step.line = (frame.f_code.co_filename, frame.f_lineno)
         self.program.steps.append(step)
+        if len(self.program.steps) % STEPS_A_SIGN == 0:
+            self._progress.show(len(self.program.steps))
 
     def _stand_in(self, x: Any, value: Any) -> Any:
         if type(value) is Traced:
@@ -298,6 +302,7 @@ class Recorder:
 
     def restore(self) -> None:
         """Bring everything outside back to what it was before the recording."""
+        self._progress.close()
         for generator, _, state in self._generators.values():
             generator.bit_generator.state = state
         for tensor, value, *_ in self._kept.values():

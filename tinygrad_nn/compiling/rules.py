@@ -141,6 +141,13 @@ def _reshape(builder: Builder, step: Step) -> Any:
     return None
 
 
+def _index(builder: Builder, step: Step) -> Any:
+    """All of an array."""
+    key = step.params["key"]
+    whole = all(part is Ellipsis or part == slice(None) for part in key)
+    return _same(step, step.inputs[0]) if whole and len(step.inputs) == 1 else None
+
+
 def _where(builder: Builder, step: Step) -> Any:
     condition, x, y = step.inputs
     if isinstance(condition, bool | np.bool_):
@@ -464,6 +471,7 @@ IDENTITIES: dict[str, list[Rule]] = {
     "conjugate": [_conjugate],
     "broadcast_to": [_forward],
     "sum_to": [_forward],
+    "index": [_index],
     "reshape": [_reshape],
     "negative": [_negative],
     "matrix_transpose": [_transposed_twice],

@@ -92,7 +92,7 @@ def _plain(function: Any) -> FunctionType | None:
     function = getattr(function, "__wrapped__", function)
     function = getattr(function, "__func__", function)
     if not isinstance(function, FunctionType):
-        function = getattr(type(function), "forward", None) or getattr(type(function), "__call__", None)
+        function = getattr(type(function), "forward", None) or vars(type(function)).get("__call__")
     return function if isinstance(function, FunctionType) else None
 
 
