@@ -1,4 +1,4 @@
-"""Random programs and random training, compiled and not: values, gradients, state, and memory that is used again."""
+"""Random programs, random training and random numbers, compiled and not: the same, in memory that is used again."""
 
 import copy
 import importlib.util
@@ -391,3 +391,46 @@ def test_saved_training(tmp_path, plan, before):
     state = [x for x in module.state.values() if isinstance(x, np.ndarray)]
     for p in world.model.parameters():
         assert any(x.shape == p.shape and np.allclose(x, p.numpy(), rtol=1e-3, atol=1e-3) for x in state)
+
+
+# --- random numbers --------------------------------------------------------------------------------------------------
+
+DRAWS = {
+    "normal": lambda x: tg.random.normal(size=(3,)) * x,
+    "uniform": lambda x: tg.random.uniform(-1, 1, size=(3,)) * x,
+    "a mean that varies": lambda x: tg.random.normal(x, 1.0),
+    "standard normal": lambda x: tg.random.standard_normal() * x,
+    "float32": lambda x: tg.random.random((3,), dtype=np.float32) * x,
+    "integers": lambda x: tg.random.integers(0, 5, size=(3,)) * x,
+    "permutation": lambda x: x[tg.random.permutation(3)],
+    "choice": lambda x: tg.random.choice(x, size=2),
+    "dropout": lambda x: nn.functional.dropout(x, 0.5) + nn.functional.dropout(x, 0.5),
+    "gradient": tg.grad(lambda x: tg.sum(tg.sin(x * tg.random.standard_normal((3,))))),
+    "not needed": lambda x: (tg.random.random(5), x)[1] + tg.random.random(3),
+}
+
+
+@pytest.mark.parametrize("name", DRAWS)
+def test_random_numbers_go_on_from_call_to_call(name):
+    x = tg.tensor([1.0, 2.0, 3.0])
+    tg.manual_seed(0)
+    expected = [numbers(DRAWS[name](x)) for _ in range(4)]
+    after = str(tg.random.get_state())
+    compiled = tg.compile(DRAWS[name])
+    for functions in ((compiled,) * 4, (compiled, DRAWS[name]) * 2):
+        tg.manual_seed(0)
+        for f, numbers_then in zip(functions, expected, strict=True):
+            assert_close(numbers(f(x)), numbers_then)
+        assert str(tg.random.get_state()) == after
+
+
+def test_a_generator_of_ones_own():
+    def f(x, rng):
+        return x * rng.standard_normal((3,))
+
+    compiled = tg.compile(f)
+    rng, same = tg.random.default_rng(0), tg.random.default_rng(0)
+    for _ in range(3):
+        assert_same(compiled(tg.ones(3), rng), f(tg.ones(3), same))
+    with pytest.raises(TypeError, match="generator"):
+        tg.compile(lambda x: x * tg.random.default_rng(3).normal(size=3))(tg.ones(3))

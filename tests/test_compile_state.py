@@ -1,5 +1,6 @@
 """Compiled steps and what is outside of them: changes between calls, writes, errors in the middle, and threads."""
 
+import sys
 import threading
 
 import numpy as np
@@ -8,6 +9,8 @@ from compile_programs import assert_close, assert_same, numbers
 
 import tinygrad_nn as tg
 from tinygrad_nn import nn, optim
+
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 
 # --- what is looked at again before a recording is used --------------------------------------------------------------
 
@@ -176,25 +179,56 @@ def test_old_values_that_are_kept_elsewhere():
         assert_close(other.state, plain.state)
 
 
-def test_tensors_that_swap():
+def crossing(p, q, x):
+    old = p.T
+    p[...] = q[::-1] + x
+    q[...] = old
+    p[0] = q[1]
+    return p @ q, old
+
+
+def swapping(p, q, x):
+    p[...], q[...] = q * 1, p * 1
+
+
+def read_late(p, q, x):
+    old = p[...]
+    p += x
+    q += old
+
+
+def mirrored(p, q, x):
+    p += p.T
+    q *= q[::-1]
+
+
+def former(p, q, x):
+    rows, old = p[0], p.T
+    p *= x
+    q[...] = p
+    p += q.T
+    return rows, old, q[1], p[1] * 1
+
+
+def chained(p, q, x):
+    p += x
+    q += p
+    p *= q
+    q -= p[0]
+
+
+@pytest.mark.parametrize("write", [crossing, swapping, read_late, mirrored, former, chained])
+def test_tensors_that_are_written_from_each_other(write):
     def make():
         p, q = tg.tensor([[1.0, 2.0], [3.0, 4.0]]), tg.tensor([[5.0, 6.0], [7.0, 8.0]])
+        return (p, q), lambda x: write(p, q, x)
 
-        def f(x):
-            old = p.T
-            p[...] = q[::-1] + x
-            q[...] = old
-            p[0] = q[1]
-            return p @ q, old
-
-        return p, q, f
-
-    (p, q, f), (r, s, g) = make(), make()
+    ((p, q), f), ((r, s), g) = make(), make()
     compiled = tg.compile(g)
     kept = []
     for k in range(4):
-        out = compiled(tg.tensor(float(k)))
-        assert_same(out, f(tg.tensor(float(k))))
+        out = compiled(tg.tensor(0.1 * k))
+        assert_same(out, f(tg.tensor(0.1 * k)))
         assert_same((r, s), (p, q))
         kept.append((out, numbers(out)))
     for out, before in kept:
@@ -307,3 +341,126 @@ def test_two_threads_train_one_model():
         for _ in range(40):
             alone.step(tg.tensor([1.0, 2.0]))
         assert_close(model.state[:2], alone.state[:2])
+
+
+def test_two_threads_share_a_compiled_function():
+    compiled = tg.compile(lambda x, y: tg.sum(tg.exp(x @ y) * 2, axis=0))
+    errors = []
+
+    def work(seed):
+        try:
+            rng = np.random.default_rng(seed)
+            for _ in range(100):
+                x, y = rng.standard_normal((2, 4, 4))
+                made = compiled(tg.tensor(x), tg.tensor(y))
+                np.testing.assert_allclose(made.numpy(), np.exp(x @ y).sum(0) * 2)
+        except BaseException as error:
+            errors.append(error)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        threads = [threading.Thread(target=work, args=(k,)) for k in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert errors == []
+
+
+def test_an_error_when_called_is_the_ops_own():
+    @tg.op
+    def inverse(x):
+        return np.linalg.inv(x)
+
+    compiled = tg.compile(lambda x: inverse(x) * 2)
+    for _ in range(2):
+        np.testing.assert_array_equal(compiled(tg.tensor(np.eye(2))).numpy(), 2 * np.eye(2))
+        with pytest.raises(np.linalg.LinAlgError, match="Singular"):
+            compiled(tg.tensor(np.ones((2, 2))))
+
+
+# --- operations of the user's, and large or long programs ------------------------------------------------------------
+
+
+def test_kernels_that_share_memory():
+    buffer = np.zeros(3)
+
+    @tg.op
+    def into_buffer(x):
+        return np.multiply(x, 2, out=buffer)
+
+    @tg.op
+    def first_two(x):
+        return x[:2]
+
+    f = lambda x: (into_buffer(x), into_buffer(x + 1), first_two(x * 2), tg.exp(x * 3) * tg.sin(x))  # noqa: E731
+    compiled = tg.compile(f)
+    kept = []
+    for k in range(4):
+        x = tg.tensor([1.0, 2.0, float(k)])
+        kept.append((compiled(x), numbers(f(x))))
+    for out, expected in kept:
+        assert_close(numbers(out), expected)
+
+
+def test_operations_that_are_no_functions_are_called_each_time():
+    count = [0]
+
+    @tg.op
+    def counted(x):
+        count[0] += 1
+        return x + count[0]
+
+    compiled = tg.compile(lambda x: (counted(x), counted(x)))
+    first, second = (numbers(compiled(tg.zeros(1))) for _ in range(2))
+    assert [x.item() for x in second] == [x.item() + 2 for x in first]
+    assert first[1] == first[0] + 1
+
+
+def test_long_programs():
+    def f(x):
+        for _ in range(700):
+            x = tg.sin(x) + 0.1
+        return x
+
+    x = tg.tensor([1.0, 2.0])
+    for function in (f, tg.grad(lambda x: tg.sum(f(x)))):
+        assert_same(tg.compile(function)(x), function(x))
+
+
+@pytest.mark.parametrize("layout", ["C", "F", "strided", "float32"])
+def test_large_arrays_in_pieces(layout):
+    x = np.random.default_rng(0).standard_normal((301, 702))
+    x = {"C": x, "F": np.asfortranarray(x), "strided": x[:, ::2], "float32": x.astype("f")}[layout]
+    wave = lambda x: tg.tanh(x) * tg.sigmoid(x) + tg.exp(-(x**2))  # noqa: E731
+    functions = [
+        lambda x: (wave(x), tg.sum(wave(x))),
+        tg.grad(lambda x: tg.sum(wave(x) * x)),
+        lambda x: wave(x.T) + wave(x).T,
+        lambda x: tg.cumulative_sum(wave(x), axis=0) * wave(x),
+        lambda x: (wave(x) > 0.5, wave(x).astype(np.float32) * 2 + 1, wave(x)[1:]),
+        tg.grad(lambda x: tg.sum(tg.where(x > 0, tg.log(x) * tg.sqrt(x), 0.0))),
+    ]
+    for function in functions:
+        compiled = tg.compile(function)
+        for given in (tg.asarray(x), tg.asarray(-x)):
+            assert_same(compiled(given), function(given), scale=1e3)
+
+
+def test_a_large_step():
+    plain, other, compiled = twins(lambda: Fit(optim.Adam, amsgrad=True, weight_decay=0.1))
+    rng = np.random.default_rng(0)
+    for model in (plain, other):
+        for p in (model.w, model.v):
+            p._assign(np.linspace(-1, 1, 150_000))
+    held = []
+    for _ in range(3):
+        x = tg.tensor(rng.standard_normal(150_000))
+        assert_same(compiled(x), plain.step(x))
+        assert_close(other.state, plain.state)
+        held.append((other.w.detach(), np.array(other.w.numpy())))
+    for old, before in held:
+        np.testing.assert_array_equal(old.numpy(), before)

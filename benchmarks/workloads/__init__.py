@@ -17,6 +17,7 @@ MODULES = (
     "third_derivative",
     "compiled",
     "compiled_memory",
+    "floors",
     "import_time",
     "installed_size",
     "diamond",

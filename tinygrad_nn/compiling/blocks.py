@@ -114,11 +114,14 @@ def _with_chains(needed: list[Var], steps: list[Step], shape: tuple[int, ...], w
     after: list[Step] = []
     late: set[Var] = set()  # made by the chain's sums or by what comes after it
     made: set[Var] = set()
+    closed = False
     for step in steps:
         reads = set(step.reads)
-        if reads & late or (not _fits(step, shape, written) and reads & made):
+        if closed or reads & late or (not _fits(step, shape, written) and reads & made):
             after.append(step)
             late.update(step.outputs)
+            # What comes later would be computed too early in this chain, and lie about.
+            closed = closed or any(not x.scalar for x in step.outputs)
         elif not _fits(step, shape, written):
             before.append(step)
         else:

@@ -20,7 +20,7 @@ from ..traced import Traced
 from ..values import plain_array
 from .differentiable import Connection
 from .emit import Emitter
-from .glue import LOCK, MISS, build_call
+from .glue import LOCK, MISS, build_call, holds
 from .module import Source
 from .naming import RESERVED, name_variables
 from .plan import Plan, plan
@@ -210,11 +210,16 @@ class Compiled:
         Raises
         ------
         RuntimeError
-            If nothing has been recorded yet.
+            If nothing has been recorded yet, or only what a next call would not repeat, as an optimizer's first step.
         ValueError
             If a user's operation has a kernel without source text.
         """
         entry = self._numpy_entry("save")
+        if not holds(entry.recording.guards):
+            raise RuntimeError(
+                f"save: the last recording of {self.__name__} was for what is past by now, as an optimizer's first step "
+                "is; call it once more, and then save it"
+            )
         save(entry.source, entry.recording, path)
 
     @property

@@ -238,7 +238,8 @@ class Emitter:
         for buffer, piece in memory.items():
             dtype = constant_text(np.dtype(buffer.tenants[0].dtype))
             self._hoisted.append(f"{piece} = np.empty({chain.piece}, {dtype})")
-        arrays = [*chain.inputs, *chain.outputs]
+        # What is in one memory, under one name, is given once.
+        arrays = list({self.names(x): x for x in (*chain.inputs, *chain.outputs)}.values())
         parameters = [self.names(x) for x in (*arrays, *chain.numbers)]
         inside = {x: memory[buffer] for x, buffer in buffer_of.items()}
         lines = ["", "", f"def {name}({', '.join([*parameters, *memory.values()])}):"]

@@ -142,23 +142,25 @@ class _Glue:
                 self._unless(f"type({name}) in TENSORS and {name}._node {node}")
                 value = f"v{name}"
                 self._line(f"{value} = {name}._value")
-                for held in self._held_tensors():
+                for held in self._held_tensors(bool(argument.value)):
                     self._unless(f"{name} is not {held}")
             else:
                 other = "" if self.in_place else f" or is_jax_array({name})"
                 self._unless(f"type({name}) is ndarray or isinstance({name}, generic){other}")
             if argument.kind != "number":
                 dtype = self._hold("dtype", np.dtype(argument.dtype))
-                self._unless(f"{value}.shape == {argument.shape!r} and {value}.dtype == {dtype}")
+                same = f"({value}.dtype is {dtype} or {value}.dtype == {dtype})"
+                self._unless(f"{value}.shape == {argument.shape!r} and {same}")
             if argument.kind == "array" and not argument.shape and self.in_place:
                 self._line(f"{value} = {value}[()]")
             self.values.append(value)
 
-    def _held_tensors(self) -> list[str]:
-        """Tensors that a call writes to, or that stand in another place of the arguments for themselves."""
+    def _held_tensors(self, requires_grad: bool) -> list[str]:
+        """Tensors that could be an argument, and that a call writes to, or that are another argument themselves."""
         fixed = [a.value for a in self.recording.arguments if a.kind == "fixed" and isinstance(a.value, Tensor)]
         written = [place.holder for _, place, _ in self.recording.writes if type(place) is TensorPlace]
-        return [self._hold("held", tensor) for tensor in dict.fromkeys([*fixed, *written])]
+        alike = [tensor for tensor in dict.fromkeys([*fixed, *written]) if tensor.requires_grad is requires_grad]
+        return [self._hold("held", tensor) for tensor in alike]
 
     def _fixed(self, name: str, value: Any) -> None:
         held = self._hold("fixed", value)
@@ -182,7 +184,8 @@ class _Glue:
                 number, fixed, params, count = rest
                 self._unless(f"len({held}.param_groups) == {count}")
                 self._line(f"settings = {held}.param_groups[{number}]")
-                self._unless(f"settings['params'] == {self._hold('params', _Same(params))}")
+                held_list = self._hold("params", holder.param_groups[number]["params"])
+                self._unless(f"settings['params'] is {held_list} and len({held_list}) == {len(params)}")
                 for name, value in fixed.items():
                     self._unless(f"settings[{name!r}] == {self._hold('setting', value)}")
             elif kind == "entries":
@@ -340,6 +343,16 @@ class _Same:
         return isinstance(found, Collection) and len(mine) == len(found) and all(map(operator.is_, mine, found))
 
     __hash__ = object.__hash__
+
+
+def holds(guards: list[tuple[Any, ...]]) -> bool:
+    """Whether a next call would find gradients, optimizers' entries, modules and hooks as the recording did."""
+    for kind, holder, *rest in guards:
+        if kind == "gradient" and (getattr(holder, "_grad", None) is None) is not rest[0]:
+            return False
+        if kind == "entries" and tuple(holder.state.get(rest[0], ())) != rest[1]:
+            return False
+    return _still([guard for guard in guards if guard[0] in ("module", "tensor")])
 
 
 def _still(guards: list[tuple[Any, ...]]) -> bool:

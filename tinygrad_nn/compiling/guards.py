@@ -77,22 +77,22 @@ def _witnesses(program: Program, products: list[Var]) -> list[Var]:
     alive.steps, alive.results, alive.writes = list(program.steps), kept, program.writes
     alive.state = list(program.state)
     remove_dead(alive)
-    computed = {out for step in alive.steps for out in step.outputs}
-    written = set(program.writes.values())  # looked at before anything is written
-    reached: dict[Var, set[Var]] = {r: {r} for r in products}
-    users = program.users()
-    for r in products:
-        queue = [r]
-        for x in queue:  # which grows meanwhile
-            for step in users.get(x, ()):
-                if _hands_on(step, x) and step.out not in reached[r] and step.out in computed - written:
-                    reached[r].add(step.out)
-                    queue.append(step.out)
-    witnesses: list[Var] = []
-    for r in sorted(products, key=lambda r: len(reached[r])):
-        if not any(x in witnesses for x in reached[r]):
-            witnesses.append(min(reached[r], key=lambda x: (x.size, -x.number)))
-    return witnesses
+    computed = {out for step in alive.steps for out in step.outputs} - set(program.writes.values())
+    # The smallest and latest that each variable goes into, found from the last step backwards.
+    best: dict[Var, Var] = {}
+    for step in reversed(program.steps):
+        out = step.out
+        if out in computed or out in products:
+            best.setdefault(out, out)
+        for x in dict.fromkeys(step.reads):
+            if x.kind == "result" and out in best and _hands_on(step, x):
+                own = [x] if x in computed or x in products else []
+                best[x] = min([best.get(x, best[out]), best[out], *own], key=_cost)
+    return list(dict.fromkeys(best.get(r, r) for r in products))
+
+
+def _cost(x: Var) -> tuple[int, int]:
+    return x.size, -x.number
 
 
 def _hands_on(step: Step, x: Var) -> bool:

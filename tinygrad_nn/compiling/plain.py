@@ -97,6 +97,8 @@ def call_text(module: Module, step: Step, operands: Sequence[str]) -> str:
     """A call of an op's own kernel, with the settings that are not the usual ones."""
     if step.op.name == "draw":
         return f"{operands[0]}.{step.params['method']}({', '.join(map(constant_text, step.params['args']))})"
+    if not step.out.weak and all(x.weak if type(x) is Var else type(x) in (int, float) for x in step.inputs):
+        operands = [f"np.float64({x})" for x in operands]  # a call of an op makes NumPy's numbers of Python's
     settings = [
         f"{name}={module.setting(value)}"
         for name, value in step.params.items()

@@ -257,7 +257,8 @@ class _Allocation:
         kind = self.forms[step].kind
         for out in step.outputs if kind in _INTO else ():
             if out not in self.own and out.shape:
-                self._give(out, self._of_an_input(step, position) or self._found(out))
+                take = self._of_a_chain_input if kind == "chain" else self._of_an_input
+                self._give(out, take(step, position, out) or self._found(out))
         if kind == "chain":
             self._place_pieces(step.params["chain"])
         for x in dict.fromkeys(root for y in step.reads for root in of(y, self.shown)):
@@ -283,7 +284,26 @@ class _Allocation:
         buffer.tenants.append(out)
         self.buffer_of[out] = buffer
 
-    def _of_an_input(self, step: Step, position: int) -> Buffer | None:
+    def _of_a_chain_input(self, step: Step, position: int, out: Var) -> Buffer | None:
+        """The buffer of an array that a chain reads for the last time before it makes `out`."""
+        chain: Chain = step.params["chain"]
+        made = next(i for i, inner in enumerate(chain.steps) if inner.out is out)
+        for x in chain.inputs:
+            buffer = self.buffer_of.get(x)
+            read = max(i for i, inner in enumerate(chain.steps) if x in inner.inputs)
+            if (
+                self.reuse
+                and buffer is not None
+                and buffer.tenants[-1] is x
+                and self.last[x] == position
+                and read <= made
+                and (x.size, x.dtype.itemsize) == (out.size, out.dtype.itemsize)
+                and x not in self.own
+            ):
+                return buffer
+        return None
+
+    def _of_an_input(self, step: Step, position: int, out: Var) -> Buffer | None:
         """The buffer of an input that is read here for the last time, element by element."""
         if self.forms[step].kind != "elementwise" or not self.reuse:
             return None
@@ -292,8 +312,8 @@ class _Allocation:
             if (
                 buffer is not None
                 and self.last[x] == position
-                and x.shape == step.out.shape
-                and x.dtype.itemsize == step.out.dtype.itemsize
+                and x.shape == out.shape
+                and x.dtype.itemsize == out.dtype.itemsize
                 and x not in self.own
                 and not any(y is not x and x in of(y, self.shown) for y in step.reads)
             ):

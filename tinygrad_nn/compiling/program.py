@@ -281,10 +281,10 @@ def run(program: Program, values: Iterable[Any]) -> list[Any]:
     with np.errstate(all="ignore"):
         for step in program.steps:
             given = [value(x) for x in step.inputs]
-            if step.outputs[0].weak:  # Python's numbers, computed with as NumPy does
-                known[step.out] = step.op.kernel(*(np.asarray(x)[()] for x in given), **step.params).item()
-                continue
+            if all(type(x) in (bool, int, float) for x in given):  # Python's, computed with as NumPy does
+                given = [np.asarray(x)[()] for x in given]
             out = step.op.kernel(*given, **step.params)
+            out = out.item() if step.outputs[0].weak else out
             made = out if step.several else (out,)
             known.update(zip(step.outputs, made, strict=True))
     return [value(x) for x in program.needed]

@@ -388,7 +388,8 @@ def _relu(builder: Builder, step: Step) -> Any:
 
 def _square(builder: Builder, step: Step) -> Any:
     (x,) = step.inputs
-    return builder.add("multiply", x, x) if type(x) is Var and x.dtype.kind == "f" else None
+    plain = type(x) is Var and x.dtype.kind == "f" and not x.weak
+    return builder.add("multiply", x, x) if plain else None
 
 
 def _softmax(builder: Builder, step: Step) -> Any:
