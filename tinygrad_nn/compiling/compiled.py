@@ -217,8 +217,8 @@ class Compiled:
         entry = self._numpy_entry("save")
         if not holds(entry.recording.guards):
             raise RuntimeError(
-                f"save: the last recording of {self.__name__} was for what is past by now, as an optimizer's first step "
-                "is; call it once more, and then save it"
+                f"save: the last recording of {self.__name__} was for what is past by now, as an optimizer's "
+                "first step is; call it once more, and then save it"
             )
         save(entry.source, entry.recording, path)
 
