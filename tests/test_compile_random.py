@@ -379,11 +379,17 @@ def agree(got, expected, what):
 @training
 @given(plan=plans(), before=st.integers(1, 3))
 def test_saved_training(tmp_path, plan, before):
-    """A saved step goes on from where the state was when it was saved."""
+    """A saved step goes on from where the state was when it was saved; a first step that is past is refused."""
     world = World(plan, "compiled")
     for k in range(before):
         world.run(*batch(plan, k, 3))
-    module = saved(world.compiled, tmp_path)
+    try:
+        module = saved(world.compiled, tmp_path)
+    except RuntimeError as error:
+        assert before == 1
+        assert "call it once more" in str(error)
+        world.run(*batch(plan, before, 3))
+        module = saved(world.compiled, tmp_path)
     for k in range(3):
         x, y = batch(plan, 10 + k, 3)
         made = numbers(module.step(x.numpy(), y.numpy()))

@@ -66,6 +66,10 @@ def compile(
     call are parameters, buffers, gradients, what optimizers remember, learning rates, random generators, and Tensors
     and arrays that the function finds in variables of its own.
 
+    Not read anew, and not noticed either: what Python or NumPy alone compute in the function, such as ``array[0] * 2``,
+    counters and `numpy.random`; items of nested containers; arrays and lists given to an operation as settings. An
+    operation whose result nothing needs is left out.
+
     Where a formula overflows that has an exact twin, the twin is run: log σ(z), log softmax(z), and the cross-entropy
     of a σ(z), whose gradient is then a − y also where a is 0 or 1.
 

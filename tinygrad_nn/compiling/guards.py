@@ -38,7 +38,7 @@ def leave_guards_out(program: Program) -> list[Var]:
     list of Var
         What must be finite for the results to be right, the smallest that do; empty if there was no guard.
     """
-    guards = [step for step in program.steps if step.op.name == "zero_where_zero"]
+    guards = [step for step in program.steps if step.op.name == "zero_where_zero" and _is_whole(step)]
     if not guards:
         return []
     same: dict[Var, object] = {}
@@ -46,7 +46,7 @@ def leave_guards_out(program: Program) -> list[Var]:
     steps = []
     for step in program.steps:
         step.inputs = tuple([same.get(x, x) if type(x) is Var else x for x in step.inputs])
-        if step.op.name == "zero_where_zero":
+        if step.op.name == "zero_where_zero" and _is_whole(step):
             _, r, x = step.inputs
             same[step.out] = x
             if type(x) is Var and x.kind == "result" and not x.name:
@@ -59,6 +59,12 @@ def leave_guards_out(program: Program) -> list[Var]:
     program.results = [_var(program, same.get(x, x), x) for x in program.results]
     program.writes = {old: _var(program, same.get(x, x), x) for old, x in program.writes.items()}
     return _witnesses(program, list(dict.fromkeys(products)))
+
+
+def _is_whole(step: Step) -> bool:
+    """Whether what a guard lets pass has the shape of its result already."""
+    x, out = step.inputs[2], step.out
+    return (x.shape, x.dtype) == (out.shape, out.dtype) if isinstance(x, Var) else out.scalar
 
 
 def _var(program: Program, x: object, like: Var) -> Var:

@@ -26,9 +26,9 @@ def is_number(x: Any, value: float | None = None) -> bool:
 def _same(step: Step, x: Any) -> Any:
     """`x`, if it has the shape and dtype of the step's result."""
     out = step.out
-    if type(x) is Var and (x.shape, x.dtype, x.weak) == (out.shape, out.dtype, out.weak):
-        return x
-    return None
+    if type(x) is Var:
+        return x if (x.shape, x.dtype, x.weak) == (out.shape, out.dtype, out.weak) else None
+    return x if isinstance(x, np.generic) and out.scalar and x.dtype == out.dtype else None
 
 
 def uniform(x: Any) -> Any:
@@ -74,7 +74,9 @@ def _multiply(builder: Builder, step: Step) -> Any:
         if is_number(b) and type(a) is Var and a.dtype == step.out.dtype:
             product = step.out.dtype.type(float(b) * float(y))
             normal = np.finfo(step.out.dtype).tiny <= abs(product) <= np.finfo(step.out.dtype).max
-            if normal or (b == 0 and np.isfinite(y)) or (y == 0 and np.isfinite(b)):
+            # Of one kind, so that what overflows or vanishes between them does so after them too.
+            alike = (abs(b) >= 1) == (abs(y) >= 1)
+            if (normal and alike) or (b == 0 and np.isfinite(y)) or (y == 0 and np.isfinite(b)):
                 return builder.add("multiply", a, product)
     return None
 
@@ -161,13 +163,12 @@ def _guard(builder: Builder, step: Step) -> Any:
     same = uniform(g)
     g = g if same is None else same
     if is_number(g):
-        return (x if type(x) is not Var else _same(step, x)) if g != 0 else None
+        return _same(step, x) if g != 0 else None
     above, below = _factors(builder, r)
     known, _ = _factors(builder, g)
     rest = [y for y in above if not any(y is z for z in known)]
-    if not below and all(is_number(y) and np.isfinite(y) for y in rest):
-        return x if type(x) is not Var else _same(step, x)
-    return None
+    finite = not below and all(is_number(y) and np.isfinite(y) for y in rest)
+    return _same(step, x) if finite else None
 
 
 def _spread_operand(builder: Builder, step: Step) -> Any:
