@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from .errors import user_line
+from .graph import modes
 from .methods import ArrayMethods
 from .values import bind_traced_type
 
@@ -95,7 +96,14 @@ class Traced(ArrayMethods):
         raise TypeError(unknown(self))
 
     __bool__ = __float__ = __int__ = __complex__ = __index__ = __array__ = _needs_number
-    __contains__ = __setitem__ = __format__ = tolist = item = numpy = _needs_number
+
+    def __setitem__(self, index: Any, value: Any) -> NoReturn:
+        raise TypeError(
+            f"compile: an array argument is changed in place, which its caller would see\n  at {user_line()}\n"
+            "  Give a Tensor, or compute a new array: tg.index_update(x, value, index)."
+        )
+
+    __contains__ = __format__ = tolist = item = numpy = _needs_number
 
 
 def _in_place(operator: Callable[[Any, Any], Any]) -> Callable[[Traced, Any], Traced]:
@@ -117,6 +125,11 @@ for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"
 
 def unknown(value: Traced) -> str:
     """What to say where Python asks for the numbers of a value that is being recorded."""
+    if modes.trace is None:
+        return (
+            f"a Tensor of shape {value.shape} was kept while a function was being recorded by tg.compile, and has no "
+            "numbers: return it from the function instead"
+        )
     return (
         f"compile: Python asked for the number in a Tensor (shape {value.shape}, {value.dtype}) while a call was being "
         "recorded. A compiled function runs the recorded operations with new numbers each time, so `if`, `while`, "

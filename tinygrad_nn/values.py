@@ -128,6 +128,8 @@ def to_value(op: Op, x: Any) -> Any:
     if isinstance(x, Tensor):
         return x._value
     if type(x) is Traced:
+        if modes.trace is None:
+            x.numpy()  # raises: it was kept from a recording
         return x
     if isinstance(x, ndarray | np.generic | Spec) and x.dtype.kind in "biufc":
         if isinstance(x, ndarray):

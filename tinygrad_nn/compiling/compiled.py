@@ -166,6 +166,12 @@ class Compiled:
                     stacklevel=5,
                 )
         names = self._leaf_names(args, kwargs)
+        unknown = self.static - {x for pair in names for x in pair} - set(_parameters(self.function))
+        if unknown:
+            raise ValueError(
+                f"compile: static={sorted(map(str, unknown))} names no argument of {self.__name__}; "
+                f"it has {list(dict.fromkeys(root for _, root in names))}"
+            )
         fixed = {i for i, (name, root) in enumerate(names) if root in self.static or name in self.static}
         name = self.__name__ if self.__name__.isidentifier() else "compiled"
         name += "_" * (name in RESERVED)

@@ -343,11 +343,12 @@ class Recorder:
         if not any(made() is not None for made in self._made):
             return
         gc.collect()
-        for made in self._made:
-            escaped = made()
-            if escaped is None:
-                continue
-            line = next((step.line for step in self.program.steps if escaped.var in step.outputs), None)
+        lines = {out: step.line for step in self.program.steps for out in step.outputs}
+        alive = [escaped for escaped in (made() for made in reversed(self._made)) if escaped is not None]
+        # First the last that a Tensor holds: others may be held by its graph alone.
+        alive.sort(key=lambda x: not any(isinstance(y, Tensor) for y in gc.get_referrers(x)))
+        for escaped in alive[:1]:
+            line = lines.get(escaped.var)
             where = f"  made at {line[0]}:{line[1]}: {linecache.getline(*line).strip()}\n" if line else ""
             raise TypeError(
                 f"compile: a Tensor of shape {escaped.shape} is kept outside {self.program.name}, in an attribute, a "

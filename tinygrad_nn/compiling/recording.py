@@ -158,16 +158,20 @@ def record(
             if argument.value:
                 stand_in._node = leaf(stand_in)
             tensors[i] = (stand_in, traced)
+        elif argument.kind == "array":
+            traced.shared = True  # so that a change in place is seen
         stand_ins.append(stand_in)
+    given = unflatten(structure, stand_ins)
     try:
         with mode("trace", recorder):
-            out = _run(function, unflatten(structure, stand_ins))
+            out = _run(function, given)
+            _check_unchanged(given, structure, stand_ins, arguments, program, names)
             results, returned = flatten(out)
             found = [_result(x, recorder) for x in results]
             live = [_is_live(x) for x in results]
         touched = [i for i, (t, _) in tensors.items() if recorder.touched(t) or recorder.touched(leaves[i])]
         touched = [i for i in tensors if any(leaves[i] is leaves[k] for k in touched)]
-        del out, results
+        del out, results, given
     except BaseException:
         recorder.restore()
         recorder.forget()
@@ -201,6 +205,31 @@ def record(
         list(names),
         modes.recording,
     )
+
+
+def _check_unchanged(
+    given: Any,
+    structure: Any,
+    stand_ins: Sequence[Any],
+    arguments: Sequence[Argument],
+    program: Program,
+    names: Sequence[str],
+) -> None:
+    """Raise if a function has changed what it was given, which its caller would see: compiled code does not do it."""
+    leaves, found = flatten(given)
+    if found != structure or any(x is not y for x, y in zip(leaves, stand_ins, strict=True)):
+        raise TypeError(
+            f"compile: {program.name} puts something into a list or dict that it was given, or takes something out; "
+            "that happens while recording only. Return what is new, and put it there outside."
+        )
+    varying = (i for i, argument in enumerate(arguments) if argument.kind != "fixed")
+    for i, var in zip(varying, program.inputs, strict=True):
+        x, name = stand_ins[i], names[i]
+        if type(x) is Traced and x.var is not var:
+            raise TypeError(
+                f"compile: {program.name} changes its array {name!r} in place (`{name} += ...`), which its caller would "
+                f"see; write `{name} = {name} + ...`, and return what is new"
+            )
 
 
 def _run(function: Callable[..., Any], arguments: Any) -> Any:

@@ -58,8 +58,6 @@ def _wrapper(source: Source, recording: Recording, arrays: dict[str, Any]) -> li
     """The state, and the function that is called with the arguments alone."""
     program = recording.program
     inputs, state = source.arguments[: len(program.inputs)], source.arguments[len(program.inputs) :]
-    if not state and _is_flat(recording.returned) and all(kind != "fixed" for kind, _ in recording.leaves):
-        return []
     core = f"_{source.function}_on_arrays"
     lines = ["# What each call reads, and leaves changed.", "state = {"]
     for name, place, var in zip(state, recording.places, program.state, strict=True):
@@ -69,12 +67,19 @@ def _wrapper(source: Source, recording: Recording, arrays: dict[str, Any]) -> li
     outputs = _targets(recording, by_var)
     targets = [*outputs, *(f"state[{by_var[old]!r}]" for old in program.writes if not old.shape)]
     given = ", ".join([*inputs, *(f"state[{name!r}]" for name in state)])
+    checks = [
+        f"    {name} = _argument({name!r}, {name}, {var.shape}, {constant_text(var.dtype)})"
+        for name, var in zip(inputs, program.inputs, strict=True)
+        if not var.weak
+    ]
     return [
-        "\n".join(lines),
+        _ARGUMENT.strip().replace("FUNCTION", source.function),
+        "\n".join(lines) if state else f"{core} = {source.function}",
         "\n".join(
             [
                 f"def {source.function}({', '.join(inputs)}):",
                 '    """One call as it was recorded, on the arguments and the `state`."""',
+                *checks,
                 f"    {', '.join(targets) + ' = ' if targets else ''}{core}({given})",
                 f"    return {_answer(recording, outputs)}",
             ]
@@ -96,10 +101,6 @@ def _targets(recording: Recording, by_var: dict[Any, str]) -> list[str]:
             name = gradients.get(id(place.holder))
             targets.append(f"o{len(targets)}" if name is None else f"state[{name!r}]")
     return targets
-
-
-def _is_flat(structure: Any) -> bool:
-    return structure is None or (structure[0] is tuple and all(child is None for child in structure[2]))
 
 
 def _value_text(name: str, place: Any, var: Any, arrays: dict[str, Any]) -> str:
@@ -137,6 +138,17 @@ def _nest(structure: Any, texts: Any) -> str:
         return f"[{', '.join(children)}]"
     return f"({', '.join(children)}{',' if len(children) == 1 else ''})"
 
+
+_ARGUMENT = """
+def _argument(name, value, shape, dtype):
+    value = value if isinstance(value, np.ndarray | np.generic) else np.asarray(value, dtype)
+    if value.shape != shape or value.dtype != dtype:
+        raise ValueError(
+            f"FUNCTION was recorded for {name} of shape {shape} and dtype {np.dtype(dtype)}, "
+            f"not {value.shape} and {value.dtype}"
+        )
+    return value
+"""
 
 _READ_INLINE = """
 def _array(name):
