@@ -227,8 +227,8 @@ def _check_unchanged(
         x, name = stand_ins[i], names[i]
         if type(x) is Traced and x.var is not var:
             raise TypeError(
-                f"compile: {program.name} changes its array {name!r} in place (`{name} += ...`), which its caller would "
-                f"see; write `{name} = {name} + ...`, and return what is new"
+                f"compile: {program.name} changes its array {name!r} in place (`{name} += ...`), which its caller "
+                f"would see; write `{name} = {name} + ...`, and return what is new"
             )
 
 
