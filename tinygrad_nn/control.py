@@ -421,7 +421,7 @@ def _result(x: Any, path: str) -> Tensor:
     """What a function gave, as a Tensor."""
     x = _leaf(x, path)
     value = x._value if isinstance(x, Tensor) else x
-    if type(value) is Traced and value.var.weak:
+    if type(value) is Traced and value.variable.weak:
         x = x.astype(value.dtype)
     return x if isinstance(x, Tensor) else plain_tensor(x)
 

@@ -21,7 +21,7 @@ class Traced(ArrayMethods):
 
     Attributes
     ----------
-    var : Var
+    variable : Var
         Its place in the program.
     value : array or number
         What it is in this one call, for the recorder alone.
@@ -29,38 +29,38 @@ class Traced(ArrayMethods):
         Whether ``+=`` writes to it, as to an array that an optimizer remembers, instead of binding a name anew.
     """
 
-    __slots__ = ("__weakref__", "shared", "value", "var")
+    __slots__ = ("__weakref__", "shared", "value", "variable")
     __array_priority__ = 1000
 
     var: Any  # not the method of an array
 
     def __init__(self, var: Any, value: Any) -> None:
-        self.var = var
+        self.variable = var
         self.value = value
         self.shared = False
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Length of each axis."""
-        shape: tuple[int, ...] = self.var.shape
+        shape: tuple[int, ...] = self.variable.shape
         return shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """NumPy dtype of the elements."""
-        dtype: np.dtype[Any] = self.var.dtype
+        dtype: np.dtype[Any] = self.variable.dtype
         return dtype
 
     @property
     def ndim(self) -> int:
         """Number of axes."""
-        return len(self.var.shape)
+        return len(self.variable.shape)
 
     @property
     def size(self) -> int:
         """Number of elements."""
         size = 1
-        for length in self.var.shape:
+        for length in self.variable.shape:
             size *= length
         return size
 
@@ -113,7 +113,7 @@ def _in_place(operator: Callable[[Any, Any], Any]) -> Callable[[Traced, Any], Tr
         result: Traced = operator(self, other)
         if not self.shared:
             return result
-        self.var, self.value = result.var, result.value
+        self.variable, self.value = result.variable, result.value
         return self
 
     return in_place

@@ -74,7 +74,7 @@ def _stand_in(x: Any, caller: str) -> Tensor:
     if type(x) is int:
         x = float(x)
     value = current(x) if isinstance(x, Tensor) else as_array(x, copy=True)
-    if type(value) is Traced and value.var.weak:
+    if type(value) is Traced and value.variable.weak:
         value = value.astype(np.float64)
     if value.dtype.kind != "f":
         raise TypeError(

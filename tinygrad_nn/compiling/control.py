@@ -222,7 +222,7 @@ def _first(x: Any) -> Any:
 
 
 def _variables(tensors: Sequence[Tensor]) -> list[Var]:
-    return [tensor._value.var for tensor in tensors]
+    return [tensor._value.variable for tensor in tensors]
 
 
 def _reads(program: Program, var: Var) -> bool:

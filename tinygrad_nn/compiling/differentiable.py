@@ -6,6 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..autodiff.reverse import reverse
 from ..autodiff.tree import flatten, unflatten
 from ..graph import Node, mode, modes
@@ -13,9 +15,9 @@ from ..op import Op
 from ..tensor import Tensor
 from ..traced import Traced
 from ..values import leaf, plain_tensor
-from .glue import MISS
+from .glue import MISS, unchanged
 from .recording import Recording
-from .state import GeneratorPlace, TensorPlace
+from .state import ArrayPlace, GeneratorPlace, TensorPlace
 
 if TYPE_CHECKING:
     from .compiled import Compiled
@@ -44,6 +46,8 @@ class Connection:
         def connected(args: Any, kwargs: Any) -> Any:
             if not modes.recording:
                 return inner(args, kwargs)
+            if self.recording.writes:  # it would leave things behind a second time in the pass back
+                return self.function(*args, **kwargs)
             call = _Call(self, args, kwargs)
             out = inner(args, kwargs)
             return out if out is MISS else call.results(out)
@@ -78,7 +82,14 @@ class _Call:
         # As they are now: what is bound to them later is not what this call computed with.
         self.read_values = [tensor._value for tensor in self.read]
         self.nodes = [x._node for x in (*(self.leaves[i] for i in self.given), *self.read)]
+        self.leaves = [x.copy() if isinstance(x, np.ndarray) else x for x in self.leaves]
         self.values = [x._value if isinstance(x, Tensor) else x for x in self.leaves]
+        #: What was read besides, and is not to be another in the pass back.
+        self.seen = [
+            (p, _kept(p.read(), type(p) is ArrayPlace))
+            for p in recording.places
+            if type(p) in (TensorPlace, ArrayPlace)
+        ]
 
     def results(self, out: Any) -> Any:
         """`out` with its live Tensors made results of one op on everything that was read."""
@@ -92,7 +103,18 @@ class _Call:
             outs[i] = result
         return unflatten(structure, outs)
 
+    def _check_unchanged(self) -> None:
+        """Raise unless the function would compute what it computed, apart from what it was given as Tensors."""
+        read = {id(tensor) for tensor in self.read}
+        same = all(id(p.holder) in read or _is_same(value, p.read()) for p, value in self.seen)
+        if not same or not unchanged(self.recording.guards):
+            raise RuntimeError(
+                f"compile: something that {self.recording.program.name} reads was changed between the call and "
+                "backward(): an array, a Tensor, a variable or a module's setting; change it afterwards"
+            )
+
     def _pull(self, needed: tuple[bool, ...], g: Any, out: Any, *_: Any) -> list[Any]:
+        self._check_unchanged()
         gradients = list(g) if isinstance(g, tuple) else [g]
         after = [(generator, generator.bit_generator.state) for generator, _ in self.states]
         for generator, state in self.states:
@@ -116,7 +138,7 @@ class _Call:
                 tensor._value, tensor._node = value, node
             with mode("recording", True):
                 outs = self._run(self.leaves)
-                seeds = {outs[i]._node: x for i, x in zip(self.live, gradients, strict=True)}
+                seeds = _seeds([outs[i] for i in self.live], gradients)
                 found = reverse(seeds, targets=nodes, retain_graph=True, record=record)
         finally:
             for tensor, value, node in saved:
@@ -126,6 +148,24 @@ class _Call:
     def _run(self, leaves: list[Any]) -> list[Any]:
         args, kwargs = unflatten(self.structure, leaves)
         return flatten(self.connection.function(*args, **kwargs))[0]
+
+
+def _kept(value: Any, shared: bool) -> Any:
+    """A value to compare with later: what somebody else can write to is copied."""
+    return value.copy() if type(value) is np.ndarray and (shared or value.base is not None) else value
+
+
+def _is_same(old: Any, new: Any) -> bool:
+    return old is new or bool(np.array_equal(old, new, equal_nan=np.asarray(old).dtype.kind in "fc"))
+
+
+def _seeds(outs: list[Any], gradients: list[Any]) -> dict[Node, Any]:
+    """The gradients to start from; those of one Tensor that was returned twice are added."""
+    seeds: dict[Node, Any] = {}
+    for out, gradient in zip(outs, gradients, strict=True):
+        if gradient is not None:
+            seeds[out._node] = seeds[out._node] + gradient if out._node in seeds else gradient
+    return seeds
 
 
 def _definition(*inputs: Any) -> Any:
@@ -152,7 +192,7 @@ def pull(call: _Call, values: list[Any], read: list[Any], gradients: list[Any]) 
             nodes.append(tensor._node)
         with mode("recording", True):
             outs = call._run(leaves)
-            seeds = {outs[i]._node: x for i, x in zip(call.live, gradients, strict=True)}
+            seeds = _seeds([outs[i] for i in call.live], gradients)
             found = reverse(seeds, targets=nodes)
     finally:
         for tensor, value, node in saved:

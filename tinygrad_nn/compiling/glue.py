@@ -345,6 +345,23 @@ class _Same:
     __hash__ = object.__hash__
 
 
+def unchanged(guards: list[tuple[Any, ...]]) -> bool:
+    """Whether modules, hooks and variables are those that the recording found."""
+    for kind, holder, *rest in guards:
+        if kind != "variable":
+            continue
+        key, found = rest
+        if key == "*":
+            same = _Same(found) == holder
+        elif not key:
+            same = holder.cell_contents is found
+        else:
+            same = (getattr(holder, key[1:], MISS) if key.startswith(".") else holder.get(key, MISS)) is found
+        if not same:
+            return False
+    return _still([guard for guard in guards if guard[0] in ("module", "tensor")])
+
+
 def holds(guards: list[tuple[Any, ...]]) -> bool:
     """Whether a next call would find gradients, optimizers' entries, modules and hooks as the recording did."""
     for kind, holder, *rest in guards:

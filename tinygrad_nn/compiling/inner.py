@@ -102,16 +102,16 @@ class Inner(Recorder):
         if isinstance(x, Tensor) and x._node is not None:
             self._roots.append(x._node)
         seen: Traced = self._seen(x, x._value if isinstance(x, Tensor) else x)
-        return seen.var  # type: ignore[no-any-return]
+        return seen.variable  # type: ignore[no-any-return]
 
     # --- what is read ------------------------------------------------------------------------------------------------
 
     def compute(self, op: Op, inputs: Sequence[Any], values: Sequence[Any], settings: dict[str, Any]) -> Any:
         """As `Recorder.compute`, with what comes from outside captured, and cut where the graph was let go."""
         values, out = super().compute(op, inputs, [self._seen(x, v) for x, v in zip(inputs, values)], settings)
-        flows = op.differentiable and any(type(x) is Traced and self.flows[x.var] for x in values)
+        flows = op.differentiable and any(type(x) is Traced and self.flows[x.variable] for x in values)
         for made in out if type(out) is tuple else (out,):
-            self.flows[made.var] = flows and made.var.dtype.kind in "fc"
+            self.flows[made.variable] = flows and made.variable.dtype.kind in "fc"
         return values, out
 
     def value(self, tensor: Tensor) -> Traced:
@@ -121,13 +121,13 @@ class Inner(Recorder):
 
     def capture(self, traced: Traced, node: Node | None) -> Traced:
         """What stands in the body for a value from outside; a value of the body stands for itself."""
-        if traced.var in self.flows:
+        if traced.variable in self.flows:
             return traced
         if isinstance(self.outer, Inner):
             traced = self.outer.capture(traced, node)
-        key = traced.var, node
+        key = traced.variable, node
         if key not in self.captured:
-            old = traced.var
+            old = traced.variable
             var = self.program.var(old.shape, old.dtype, "input", weak=old.weak, name=old.name)
             self.flows[var] = node is not None and not self._is_own_leaf(node) and old.dtype.kind in "fc"
             self.captured[key] = traced, Traced(var, traced.value)
@@ -143,23 +143,23 @@ class Inner(Recorder):
             traced = self.capture(value, None)
         else:
             return value
-        return self._cut(traced) if self.flows[traced.var] else traced
+        return self._cut(traced) if self.flows[traced.variable] else traced
 
     def _is_own_leaf(self, node: Node) -> bool:
         """Whether a derivative ends here: a transform inside the body began with this very Tensor."""
         return node.op is None and node.order > self.start
 
     def _cut(self, traced: Traced) -> Traced:
-        known = self._cuts.get(traced.var)
+        known = self._cuts.get(traced.variable)
         if known is None:
             var = self.program.var(traced.shape, traced.dtype)
-            self._append(Step(cut, (traced.var,), {}, (var,)))
+            self._append(Step(cut, (traced.variable,), {}, (var,)))
             self.flows[var] = False
-            known = self._cuts[traced.var] = Traced(var, traced.value)
+            known = self._cuts[traced.variable] = Traced(var, traced.value)
         return known
 
     def _array(self, array: Any) -> Var:
-        var: Var = self.capture(Traced(self.root._array(array), array), None).var
+        var: Var = self.capture(Traced(self.root._array(array), array), None).variable
         return var
 
     def looked_at(self, tensor: Tensor) -> None:
@@ -174,7 +174,7 @@ class Inner(Recorder):
 
     def keep(self, tensor: Tensor) -> None:
         """Remember what a Tensor is before it is bound anew: if it outlives the body, that was a write to outside."""
-        if type(tensor._value) is Traced and tensor._value.var in self.flows:
+        if type(tensor._value) is Traced and tensor._value.variable in self.flows:
             return
         if id(tensor) not in self._kept:
             self._kept[id(tensor)] = (tensor, tensor._value, tensor._node, getattr(tensor, "_constant", None))
@@ -215,7 +215,7 @@ class Inner(Recorder):
         super().set_gradient(tensor, gradient)
 
     def _is_local(self, tensor: Tensor) -> bool:
-        return type(tensor._value) is Traced and tensor._value.var in self.flows
+        return type(tensor._value) is Traced and tensor._value.variable in self.flows
 
     def draw(self, generator: Any, method: str, args: tuple[Any, ...]) -> Traced:
         """Refuse: the derivative of a body computes it again, and would draw other numbers."""
@@ -235,7 +235,11 @@ class Inner(Recorder):
         """Name a gradient in the body after what it belongs to there."""
         recorded = (node.extra or {}).get("recorded")
         value = gradient._value if isinstance(gradient, Tensor) else gradient
-        if type(recorded) is Traced and type(value) is Traced and {recorded.var, value.var} <= self.flows.keys():
+        if (
+            type(recorded) is Traced
+            and type(value) is Traced
+            and {recorded.variable, value.variable} <= self.flows.keys()
+        ):
             super().name_gradient(node, gradient)
 
     def _refuse(self, what: str, instead: str, line: str | None = None) -> NoReturn:
@@ -262,7 +266,7 @@ def close(inners: Sequence[Inner]) -> tuple[list[Any], list[list[Var]]]:
     read.update(x for inner in inners for x in inner.program.results)
     found: dict[Any, Traced] = {}
     for inner in inners:
-        found.update((key, outer) for key, (outer, here) in inner.captured.items() if here.var in read)
+        found.update((key, outer) for key, (outer, here) in inner.captured.items() if here.variable in read)
     values = [traced if node is None else tensor_at(node, traced) for (_, node), traced in found.items()]
     inputs = []
     for inner in inners:
@@ -270,7 +274,7 @@ def close(inners: Sequence[Inner]) -> tuple[list[Any], list[list[Var]]]:
         make = inner.program.var
         inputs.append(
             [
-                known[key][1].var if key in known else make(x.shape, x.dtype, "input", weak=x.var.weak)
+                known[key][1].variable if key in known else make(x.shape, x.dtype, "input", weak=x.variable.weak)
                 for key, x in found.items()
             ]
         )
@@ -281,7 +285,7 @@ def as_input(x: Any) -> Any:
     """An input of a control flow, in a form that operations take: Tensor, stand-in, or NumPy scalar; never weak."""
     value = x._value if isinstance(x, Tensor) else x
     if type(value) is Traced:
-        return x.astype(value.dtype) if value.var.weak else x
+        return x.astype(value.dtype) if value.variable.weak else x
     if isinstance(x, Tensor):
         return x
     if isinstance(x, np.ndarray) and x.ndim:

@@ -249,6 +249,8 @@ class _Allocation:
         self.buffers: list[Buffer] = []
         self.buffer_of: dict[Var, Buffer] = {}
         self._free: list[Buffer] = []
+        #: Whether a buffer holds variables of one dtype alone.
+        self.one_dtype = False
         #: By chain, the memory of the pieces that it works on.
         self.pieces: dict[Chain, _Allocation] = {}
 
@@ -269,6 +271,7 @@ class _Allocation:
     def _place_pieces(self, chain: Chain) -> None:
         """Memory for the pieces of what is made inside a chain and read nowhere else."""
         inner = _Allocation({step: form_of(step) for step in chain.steps}, {}, {}, set(chain.outputs), self.reuse)
+        inner.one_dtype = True
         for position, step in enumerate(chain.steps):
             for x in step.reads:
                 inner.last[x] = position
@@ -299,6 +302,7 @@ class _Allocation:
                 and read <= made
                 and (x.size, x.dtype.itemsize) == (out.size, out.dtype.itemsize)
                 and x not in self.own
+                and not any(y is not x and x in of(y, self.shown) for y in chain.inputs)
             ):
                 return buffer
         return None
@@ -313,7 +317,7 @@ class _Allocation:
                 buffer is not None
                 and self.last[x] == position
                 and x.shape == out.shape
-                and x.dtype.itemsize == out.dtype.itemsize
+                and (x.dtype == out.dtype if self.one_dtype else x.dtype.itemsize == out.dtype.itemsize)
                 and x not in self.own
                 and not any(y is not x and x in of(y, self.shown) for y in step.reads)
             ):
@@ -322,13 +326,18 @@ class _Allocation:
 
     def _found(self, out: Var) -> Buffer:
         """A free buffer: one that has held the like, else the one that wastes least, else a new one."""
-        fitting = [buffer for buffer in self._free if buffer.nbytes >= out.nbytes]
+        if self.one_dtype:
+            alike = next((buffer for buffer in self._free if buffer.tenants[-1].dtype == out.dtype), None)
+            if alike is not None:
+                self._free.remove(alike)
+                return alike
+        fitting = [] if self.one_dtype else [buffer for buffer in self._free if buffer.nbytes >= out.nbytes]
         if fitting:
             best = min(fitting, key=lambda b: (b.nbytes, b.tenants[-1].shape != out.shape))
             if best.nbytes <= 2 * out.nbytes or best.nbytes < 4096:
                 self._free.remove(best)
                 return best
-        elif self._free and out.nbytes > 0:
+        elif self._free and out.nbytes > 0 and not self.one_dtype:
             largest = max(self._free, key=lambda b: b.nbytes)
             if 2 * largest.nbytes >= out.nbytes:
                 self._free.remove(largest)

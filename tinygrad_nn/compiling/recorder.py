@@ -128,7 +128,7 @@ class Recorder:
     def _operand(self, x: Any) -> Any:
         """What stands in a step for an input: a variable or a number."""
         if type(x) is Traced:
-            return x.var
+            return x.variable
         if isinstance(x, np.ndarray):
             return self._array(x)
         return x
@@ -232,7 +232,7 @@ class Recorder:
         if isinstance(value, np.ndarray | np.generic | int | float) and not isinstance(value, bool):
             entries[name] = self.traced(self._outside(EntryPlace(optimizer, parameter, name), value, name), value)
             entries[name].shared = True
-            self._entry_starts[*key, name] = entries[name].var
+            self._entry_starts[*key, name] = entries[name].variable
 
     def remembered(self, optimizer: Any, parameter: Tensor, name: str, start: Any) -> Any:
         """One of the `entries`; where there is none yet, `start` is put there for all later calls too."""
@@ -280,18 +280,24 @@ class Recorder:
         """Name a gradient after what it belongs to: ``d`` and its name."""
         recorded = (node.extra or {}).get("recorded")
         value = gradient._value if isinstance(gradient, Tensor) else gradient
-        if type(value) is not Traced or value.var.kind != "result" or value.var.name:
+        if type(value) is not Traced or value.variable.kind != "result" or value.variable.name:
             return
         if recorded is None and node.op is None:
             holder = node.tensor()
             recorded = None if holder is None else self.value(holder)
         if type(recorded) is Traced:
-            value.var.name = "d:" + str(recorded.var.number)
+            value.variable.name = "d:" + str(recorded.variable.number)
 
     # --- the end -----------------------------------------------------------------------------------------------------
 
     def rebind(self, tensor: Tensor, value: Tensor) -> None:
         """Let a Tensor that is to stay in its place take over the value of another."""
+        if sys.getrefcount(tensor) > _UNSHARED_BUFFER:
+            raise TypeError(
+                f"compile: a buffer (shape {tensor.shape}) is bound anew while something else holds the Tensor that it "
+                f"was\n  at {user_line()}\n  Keep a copy of it (`old = self.buffer.copy()`), or write to it: "
+                "`self.buffer[...] = new`."
+            )
         self.keep(tensor)
         tensor._value = self.value(value)
 
@@ -308,7 +314,7 @@ class Recorder:
         for tensor, value, *_ in self._kept.values():
             if tensor._value is not value:
                 known = self._lifted.get(id(tensor))
-                self._bound.append((ref(tensor), known and known[2].var, _var_of(tensor._value)))
+                self._bound.append((ref(tensor), known and known[2].variable, _var_of(tensor._value)))
         for tensor, value, node, constant in self._kept.values():
             tensor._value = value
             tensor._node = node
@@ -348,7 +354,7 @@ class Recorder:
         # First the last that a Tensor holds: others may be held by its graph alone.
         alive.sort(key=lambda x: not any(isinstance(y, Tensor) for y in gc.get_referrers(x)))
         for escaped in alive[:1]:
-            line = lines.get(escaped.var)
+            line = lines.get(escaped.variable)
             where = f"  made at {line[0]}:{line[1]}: {linecache.getline(*line).strip()}\n" if line else ""
             raise TypeError(
                 f"compile: a Tensor of shape {escaped.shape} is kept outside {self.program.name}, in an attribute, a "
@@ -452,7 +458,7 @@ def _shows_other(array: Any) -> bool:
 
 def _var_of(value: Any) -> Any:
     """The variable that a stand-in stands for; anything else as it is."""
-    return value.var if type(value) is Traced else value
+    return value.variable if type(value) is Traced else value
 
 
 def _of_living(guard: tuple[Any, ...]) -> tuple[Any, ...] | None:
@@ -498,6 +504,8 @@ def _numpy_number(x: Any) -> Any:
 
 #: References to an array that the loop over `_arrays` and the program's variable hold.
 _UNSHARED = 4
+#: References to a buffer that its module, the call that binds it anew and an argument have.
+_UNSHARED_BUFFER = 3
 #: References to a generator that the recorder, its place, a loop and an argument have.
 _UNSHARED_GENERATOR = 4
 #: References to the base of a view that nothing else holds: the view's own, a variable and an argument.

@@ -225,7 +225,7 @@ def _check_unchanged(
     varying = (i for i, argument in enumerate(arguments) if argument.kind != "fixed")
     for i, var in zip(varying, program.inputs, strict=True):
         x, name = stand_ins[i], names[i]
-        if type(x) is Traced and x.var is not var:
+        if type(x) is Traced and x.variable is not var:
             raise TypeError(
                 f"compile: {program.name} changes its array {name!r} in place (`{name} += ...`), which its caller "
                 f"would see; write `{name} = {name} + ...`, and return what is new"
@@ -239,9 +239,9 @@ def _run(function: Callable[..., Any], arguments: Any) -> Any:
 
 def _result(x: Any, recorder: Recorder) -> tuple[str, Any]:
     if isinstance(x, Tensor):
-        return "tensor", recorder.value(x).var
+        return "tensor", recorder.value(x).variable
     if type(x) is Traced:
-        return "number" if x.var.weak else "array", x.var
+        return "number" if x.variable.weak else "array", x.variable
     if isinstance(x, np.ndarray):
         return "array", recorder._array(x)
     return "fixed", x

@@ -64,8 +64,8 @@ def _multiply(builder: Builder, step: Step) -> Any:
     if is_number(y, -1) and _same(step, x) is not None:
         return builder.add("negative", x)
     opposite = builder.made_by(x, "negative")
-    if is_number(y) and y != 0 and opposite is not None and step.out.dtype.kind == "f":
-        return builder.add("multiply", opposite.inputs[0], -y)
+    if is_number(y) and y != 0 and opposite is not None and _negates(step, opposite):
+        return builder.add("multiply", opposite.inputs[0], -step.out.dtype.type(y))
     inner = builder.made_by(x, "multiply")
     if is_number(y) and inner is not None and inner.out.dtype == step.out.dtype and inner.out.dtype.kind == "f":
         a, b = inner.inputs
@@ -81,13 +81,18 @@ def _multiply(builder: Builder, step: Step) -> Any:
     return None
 
 
+def _negates(step: Step, opposite: Step) -> bool:
+    """Whether an inner negation is one of the result's own fractions: integers wrap around."""
+    return step.out.dtype.kind == "f" and opposite.out.dtype == step.out.dtype and not step.out.weak
+
+
 def _add(builder: Builder, step: Step) -> Any:
     x, y = step.inputs
     opposite = builder.made_by(y, "negative")
-    if opposite is not None and step.out.dtype.kind == "f":
+    if opposite is not None and _negates(step, opposite):
         return builder.add("subtract", x, opposite.inputs[0])
     opposite = builder.made_by(x, "negative")
-    if opposite is not None and step.out.dtype.kind == "f":
+    if opposite is not None and _negates(step, opposite):
         return builder.add("subtract", y, opposite.inputs[0])
     return None
 
@@ -122,7 +127,7 @@ def _negative(builder: Builder, step: Step) -> Any:
     product = builder.made_by(step.inputs[0], "multiply")
     for x, y in (product.inputs, product.inputs[::-1]) if product is not None else ():
         opposite = builder.known("negative", x)
-        if opposite is not None and step.out.dtype.kind == "f":
+        if opposite is not None and step.out.dtype.kind == "f" and x.dtype == step.out.dtype:
             return builder.add("multiply", opposite, y)
     return None
 

@@ -79,7 +79,8 @@ def _scaled(program: Program, step: Step, carrier: int | None, scaled: dict[Var,
         for x, y in (step.inputs, step.inputs[::-1]):
             if isinstance(y, np.floating | float) and type(x) is Var and x.dtype == out.dtype:
                 factor = program.var((), np.dtype(np.float64), weak=True)
-                short = float(str(y))  # 0.01, not what float32 makes of it
+                own = np.asarray(y).dtype == out.dtype
+                short = float(str(y)) if own else float(y)  # 0.01, not what float32 makes of it
                 merged = Step(registry["multiply"], (scale, short), {}, (factor,), step.line)
                 return [merged, Step(step.op, (x, factor), step.params, (out,), step.line)]
     if operand is not None and operand.size < out.size:
@@ -105,7 +106,7 @@ def _demands(program: Program, gradients: set[Var], free: list[Var]) -> tuple[di
             if type(x) is not Var:
                 continue
             ask = None
-            if number is not None and scale is None and i == number[0]:
+            if number is not None and scale is None and i == number[0] and x in gradients:
                 ask = number[1]
             elif scale is not None and number is None and i == _carrier(step, gradients):
                 ask = scale

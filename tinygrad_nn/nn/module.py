@@ -159,7 +159,8 @@ class Module:
                 stacklevel=2,
             )
         if switch.active and modes.trace is not None and name in self._buffers and isinstance(value, Tensor):
-            modes.trace.rebind(self.__dict__[name], value)  # the program writes to the buffer that is there
+            if value is not self.__dict__[name]:
+                modes.trace.rebind(self.__dict__[name], value)  # the program writes to the buffer that is there
             return
         self._set(name, value)
 

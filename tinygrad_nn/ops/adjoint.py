@@ -78,7 +78,7 @@ def keep_zeros(g: Any, r: Any) -> Any:
     """
     value = getattr(r, "_value", r)
     if not isinstance(value, np.ndarray | np.generic):  # a plain number, or what the pass will refuse
-        return zero_where_zero(g, r, r) if hasattr(value, "var") else r
+        return zero_where_zero(g, r, r) if hasattr(value, "variable") else r
     # A sum of squares is finite only if all are; it can overflow too, and then each is looked at. The pass looks first.
     flat = value.ravel()
     if isfinite(abs(flat.dot(flat))) or np.all(np.isfinite(value)):
