@@ -61,6 +61,7 @@ def products_row(key: str, sizes: Sizes) -> Workload:
         scale=1e6,
         columns={OURS: partial(compiled.ours, sizes), ALONE: partial(products, sizes)},
         tolerance=None,
+        subject=ALONE,
         note="what BLAS takes of the step; the rest is for NumPy's other calls",
     )
 
@@ -76,6 +77,7 @@ WORKLOADS = [
         scale=1e3,
         columns={OURS: compiled.function_of_many, ALONE: functions},
         tolerance=None,
+        subject=ALONE,
         note="what NumPy's own tanh and exp take of it",
     ),
 ]
