@@ -168,8 +168,3 @@ def _as_step(steps: list[Step], outside: set[Var]) -> Step:
     return Step(
         chain_op, (*chain.inputs, *chain.numbers), {"chain": chain}, (*chain.outputs, *chain.sums), steps[0].line
     )
-
-
-def piece_bytes(chain: Chain, x: Var) -> int:
-    """Bytes of a piece of an array."""
-    return chain.piece * int(np.dtype(x.dtype).itemsize)

@@ -129,7 +129,7 @@ _WEAK = {
     "power": "{0} ** {1} if {0} > 0 else np.power({0}, {1}).item()",
 }
 
-_REDUCTIONS = {"sum": "add", "prod": "multiply", "max": "maximum", "min": "minimum", "all": "logical_and"}
+_REDUCTIONS = {"sum": "add", "max": "maximum", "min": "minimum"}
 
 
 def form_of(step: Step) -> Form:
@@ -151,15 +151,9 @@ CHAIN = Form("chain", "")
 
 
 def _ufunc_form(step: Step, name: str) -> Form:
-    if any(type(x) is Var and x.weak and not _takes_weak(step) for x in step.inputs):
-        return CALL
     places = ", ".join(f"{{{i}}}" for i in range(len(step.inputs)))
     keyword = "out=" if name in _BY_NAME else ""
     return Form("elementwise", f"{name}({places}, {keyword}{{out}})", (name,))
-
-
-def _takes_weak(step: Step) -> bool:
-    return True
 
 
 def _number_form(step: Step) -> Form:
@@ -294,7 +288,7 @@ _FORMS: dict[str, Callable[[Step], Form | None]] = {
 def key_text(key: Any) -> str:
     """An index as Python source."""
     parts = key if isinstance(key, tuple) else (key,)
-    return ", ".join(map(_part_text, parts)) + ("," if len(parts) == 1 and False else "") if parts else "()"
+    return ", ".join(map(_part_text, parts)) if parts else "()"
 
 
 def _part_text(part: Any) -> str:

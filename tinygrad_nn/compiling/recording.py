@@ -88,7 +88,6 @@ class Recording:
         ``("fixed", object)``.
     returned : object
         How they are nested.
-    lines : dict
     forget : callable
         Takes back what was prepared outside for the first call.
     recording : bool
@@ -108,7 +107,6 @@ class Recording:
     returned: Any
     forget: Callable[[], None]
     live: list[bool] = field(default_factory=list)
-    argument_names: list[str] = field(default_factory=list)
     recording: bool = True
 
 
@@ -202,7 +200,6 @@ def record(
         returned,
         recorder.forget,
         live,
-        list(names),
         modes.recording,
     )
 
