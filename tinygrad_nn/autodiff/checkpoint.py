@@ -12,7 +12,7 @@ from ..graph import Node, mode, modes, next_order, reachable
 from ..op import Op
 from ..tensor import Tensor, tensor_of
 from ..values import plain_tensor, twin
-from .reverse import label, reverse
+from .reverse import label, reverse, seeds_of
 from .tree import flatten, map_leaves, unflatten
 
 
@@ -104,10 +104,7 @@ class _Segment:
         self._compare([outs[i]._value for i in made], outside)
         gradients = g if isinstance(g, tuple) else (g,)
         targets = [node for node, wanted in zip(self.outside, needed, strict=True) if wanted]
-        seeds: dict[Node, Any] = {}
-        for i, gradient in zip(made, gradients, strict=True):
-            node = outs[i]._node
-            seeds[node] = seeds[node] + gradient if node in seeds else gradient
+        seeds = seeds_of([outs[i] for i in made], gradients)
         record = any(isinstance(gradient, Tensor) for gradient in gradients)
         found = reverse(seeds, targets=targets, record=record)
         return [found.get(node) for node in self.outside]

@@ -341,6 +341,16 @@ def _check_finite(node: Node, r: Any) -> None:
         )
 
 
+def seeds_of(outs: Sequence[Any], gradients: Sequence[Any]) -> dict[Node, Any]:
+    """Where a pass starts, for several results: the gradients of one that stands there twice are added."""
+    seeds: dict[Node, Any] = {}
+    for out, gradient in zip(outs, gradients, strict=True):
+        node = out._node if isinstance(out, Tensor) else None
+        if node is not None and gradient is not None:
+            seeds[node] = seeds[node] + gradient if node in seeds else gradient
+    return seeds
+
+
 def ones_seed(node: Node) -> Any:
     """The gradient of a scalar with respect to itself."""
     dtype = node.value.dtype

@@ -20,7 +20,7 @@ from ..tensor import Tensor, as_array
 from ..traced import Traced
 from ..values import current, leaf, ndarray, plain_tensor, twin
 from .forward import push_forward
-from .reverse import reverse, unshared
+from .reverse import reverse, seeds_of, unshared
 from .tree import flatten, map_leaves, unflatten
 
 Function: TypeAlias = Callable[..., Any]
@@ -269,10 +269,7 @@ def vjp(f: Function, *xs: Any) -> tuple[Any, Function]:
     outs = [twin(out) for out in outs]  # the caller may bind the ones that f returned anew
 
     def pullback(v: Any) -> Any:
-        seeds: dict[Node, Any] = {}
-        for out, seed in zip(outs, _matching(v, outs, structure, "pullback"), strict=True):
-            if out._node is not None:
-                seeds[out._node] = seeds[out._node] + seed if out._node in seeds else seed
+        seeds = seeds_of(outs, _matching(v, outs, structure, "pullback"))
         record = modes.recording and any(isinstance(s, Tensor) and s._node is not None for s in seeds.values())
         found = reverse(seeds, targets=inputs.nodes, retain_graph=True, record=record, since=inputs.start)
         return inputs.gradients(found)

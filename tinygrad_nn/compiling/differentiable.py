@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..autodiff.reverse import reverse
+from ..autodiff.reverse import reverse, seeds_of
 from ..autodiff.tree import flatten, unflatten
 from ..graph import Node, mode, modes
 from ..op import Op
@@ -85,10 +86,11 @@ class _Call:
         self.leaves = [x.copy() if isinstance(x, np.ndarray) else x for x in self.leaves]
         self.values = [x._value if isinstance(x, Tensor) else x for x in self.leaves]
         #: What was read besides, and is not to be another in the pass back.
+        read = {id(tensor) for tensor in self.read}
         self.seen = [
             (p, _kept(p.read(), type(p) is ArrayPlace))
             for p in recording.places
-            if type(p) in (TensorPlace, ArrayPlace)
+            if type(p) in (TensorPlace, ArrayPlace) and id(p.holder) not in read
         ]
 
     def results(self, out: Any) -> Any:
@@ -105,8 +107,7 @@ class _Call:
 
     def _check_unchanged(self) -> None:
         """Raise unless the function would compute what it computed, apart from what it was given as Tensors."""
-        read = {id(tensor) for tensor in self.read}
-        same = all(id(p.holder) in read or _is_same(value, p.read()) for p, value in self.seen)
+        same = all(_is_same(value, p.read()) for p, value in self.seen)
         if not same or not unchanged(self.recording.guards):
             raise RuntimeError(
                 f"compile: something that {self.recording.program.name} reads was changed between the call and "
@@ -131,18 +132,14 @@ class _Call:
     def _pull_recorded(self, gradients: list[Any]) -> list[Any]:
         """The gradients by an ordinary run that is recorded itself, for higher derivatives."""
         record = any(isinstance(x, Tensor) for x in gradients)
-        saved = [(tensor, tensor._value, tensor._node) for tensor in self.read]
-        nodes: list[Any] = list(self.nodes)
-        try:
-            for tensor, value, node in zip(self.read, self.read_values, nodes[len(self.given) :]):
-                tensor._value, tensor._node = value, node
-            with mode("recording", True):
-                outs = self._run(self.leaves)
-                seeds = _seeds([outs[i] for i in self.live], gradients)
-                found = reverse(seeds, targets=nodes, retain_graph=True, record=record)
-        finally:
-            for tensor, value, node in saved:
-                tensor._value, tensor._node = value, node
+        with _standing_for(self.read, self.read_values, self.nodes[len(self.given) :]):
+            return self.gradients(self.leaves, self.nodes, gradients, retain_graph=True, record=record)
+
+    def gradients(self, leaves: list[Any], nodes: list[Any], gradients: list[Any], **how: bool) -> list[Any]:
+        """Run the function on `leaves`, and carry the gradients of its live results back to `nodes`."""
+        with mode("recording", True):
+            outs = self._run(leaves)
+            found = reverse(seeds_of([outs[i] for i in self.live], gradients), targets=nodes, **how)
         return [found.get(node) for node in nodes]
 
     def _run(self, leaves: list[Any]) -> list[Any]:
@@ -159,13 +156,18 @@ def _is_same(old: Any, new: Any) -> bool:
     return old is new or bool(np.array_equal(old, new, equal_nan=np.asarray(old).dtype.kind in "fc"))
 
 
-def _seeds(outs: list[Any], gradients: list[Any]) -> dict[Node, Any]:
-    """The gradients to start from; those of one Tensor that was returned twice are added."""
-    seeds: dict[Node, Any] = {}
-    for out, gradient in zip(outs, gradients, strict=True):
-        if gradient is not None:
-            seeds[out._node] = seeds[out._node] + gradient if out._node in seeds else gradient
-    return seeds
+@contextmanager
+def _standing_for(tensors: list[Tensor], values: list[Any], nodes: list[Any] | None = None) -> Iterator[None]:
+    """Tensors with other values for a while, at given places of a graph or as new leaves."""
+    saved = [(tensor, tensor._value, tensor._node) for tensor in tensors]
+    try:
+        for i, (tensor, value) in enumerate(zip(tensors, values, strict=True)):
+            tensor._value = value
+            tensor._node = leaf(tensor) if nodes is None else nodes[i]
+        yield
+    finally:
+        for tensor, value, node in saved:
+            tensor._value, tensor._node = value, node
 
 
 def _definition(*inputs: Any) -> Any:
@@ -182,22 +184,11 @@ def pull(call: _Call, values: list[Any], read: list[Any], gradients: list[Any]) 
     for i in call.given:
         leaves[i]._node = leaf(leaves[i])
         nodes.append(leaves[i]._node)
-    saved = [(tensor, tensor._value, tensor._node) for tensor in call.read]
-    try:
-        for tensor, value in zip(call.read, read, strict=True):
-            if modes.trace is not None:
-                modes.trace.keep(tensor)
-            tensor._value = value
-            tensor._node = leaf(tensor)
-            nodes.append(tensor._node)
-        with mode("recording", True):
-            outs = call._run(leaves)
-            seeds = _seeds([outs[i] for i in call.live], gradients)
-            found = reverse(seeds, targets=nodes)
-    finally:
-        for tensor, value, node in saved:
-            tensor._value, tensor._node = value, node
     trace: Any = modes.trace
     if trace is not None:
         trace.read_only = True  # running a second time must not leave anything behind a second time
-    return [found.get(node) for node in nodes]
+        for tensor in call.read:
+            trace.keep(tensor)
+    with _standing_for(call.read, read):
+        nodes += [tensor._node for tensor in call.read if tensor._node is not None]
+        return call.gradients(leaves, nodes, gradients)

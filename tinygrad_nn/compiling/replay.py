@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..autodiff.forward import push_forward
-from ..autodiff.reverse import reverse
+from ..autodiff.reverse import reverse, seeds_of
 from ..graph import mode, modes, next_order
 from ..ops.adjoint import alias
 from ..tensor import Tensor
@@ -38,10 +38,7 @@ def pull(program: Program, inputs: Sequence[Any], wanted: Sequence[int], seeds: 
         given[i] = _differentiable(given[i])
     with mode("recording", True):
         outs = replay(program, given)
-    grads: dict[Any, Any] = {}
-    for out, seed in zip(outs, seeds, strict=True):
-        if seed is not None and isinstance(out, Tensor) and out._node is not None:
-            grads[out._node] = grads[out._node] + seed if out._node in grads else seed
+    grads = seeds_of(outs, seeds)
     record = modes.recording and any(isinstance(seed, Tensor) and seed._node is not None for seed in grads.values())
     nodes = [given[i]._node for i in wanted]
     found = reverse(grads, targets=nodes, record=record, since=start) if grads else {}

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from ..autodiff.reverse import reverse
+from ..autodiff.reverse import reverse, seeds_of
 from ..autodiff.tree import flatten, unflatten
 from ..graph import Node, reachable
 from ..op import Op, part
@@ -114,10 +114,7 @@ class DirectionalGradient(Problem):
 def pull(problem: Problem, tensors: Sequence[Tensor], cotangents: Sequence[Any], *, record: bool) -> list[Any]:
     """Gradients of ⟨cotangents, results⟩ in each input, by the reverse pass; recorded as Tensors if asked for."""
     inputs = [_stand_in(x) for x in tensors]
-    seeds: dict[Node, Any] = {}
-    for out, u in zip(problem(inputs), cotangents, strict=True):
-        if out._node is not None:
-            seeds[out._node] = seeds[out._node] + u if out._node in seeds else u
+    seeds = seeds_of(problem(inputs), cotangents)
     nodes = [x._node for x in inputs if x._node is not None]
     found = reverse(seeds, targets=nodes, record=record) if seeds else {}
     zeros = [np.zeros(x.shape, x.dtype)[()] for x in inputs]
