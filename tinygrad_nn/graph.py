@@ -156,9 +156,6 @@ class Modes(threading.local):
     transforming = 0  # how many transforms are running a function of the user's
 
 
-DEFAULTS = {"recording": True, "anomaly": False, "keeping": False, "trace": None}
-
-
 class Switch:
     """How many threads have some mode out of its default: zero lets the dispatch skip the thread-local look-up."""
 
@@ -192,7 +189,7 @@ class mode:
     def __init__(self, name: str, value: Any) -> None:
         self._name = name
         self._value = value
-        self._unusual = value is not DEFAULTS[name]
+        self._unusual = value is not getattr(Modes, name)
         self._saved: dict[int, list[Any]] = {}  # by thread: one instance may be entered by several
 
     def __enter__(self) -> None:

@@ -184,13 +184,10 @@ class Compiled:
 
     def _leaf_names(self, args: Any, kwargs: Any) -> list[tuple[str, Any]]:
         """For each leaf of the arguments a name, and the argument that it is part of."""
+        known = _parameters(self.function)[: len(args)]
+        parameters = [*known, *(f"x{i}" for i in range(len(known), len(args)))]
         named: list[tuple[str, Any]] = []
-        parameters = _parameters(self.function)
-        for i, arg in enumerate(args):
-            root = parameters[i] if i < len(parameters) else f"x{i}"
-            count = len(flatten(arg)[0])
-            named += [(root if count == 1 else f"{root}_{k}", root) for k in range(count)]
-        for root, arg in kwargs.items():
+        for root, arg in (*zip(parameters, args, strict=True), *kwargs.items()):
             count = len(flatten(arg)[0])
             named += [(root if count == 1 else f"{root}_{k}", root) for k in range(count)]
         return named

@@ -51,7 +51,6 @@ class Emitter:
         memory = self._memory()
         body = self._body()
         careful = self._careful_function(self.careful) if self.careful is not None else []
-        arguments = ", ".join(self.names(x) for x in (*program.inputs, *program.state))
         kernels = [text for text in self.module.kernels.parts.values() if text]
         used = sorted(self.module.used)
         lines = [f'"""{heading}"""', ""]
@@ -74,7 +73,7 @@ class Emitter:
         lines += self.module.functions
         if careful:
             lines += ["", "", *careful]
-        lines += ["", "", '@np.errstate(all="ignore")', f"def {self.function}({arguments}):", *body, ""]
+        lines += ["", "", '@np.errstate(all="ignore")', f"def {self.function}({self._arguments()}):", *body, ""]
         text = "\n".join(lines)
         names = [self.names(x) for x in (*program.inputs, *program.state)]
         return Source(
@@ -213,7 +212,6 @@ class Emitter:
         if form.kind == "view":
             return self._view(step, form.text.format(*operands))
         if form.kind == "number":
-            operands = [self._operand(x, step) for x in step.inputs]
             text = f"{self.names(step.out)} = {form.text.format(*map(_bracketed, operands))}"
             return [f"    {text}"]
         target = self.plan.targets.get(step.out, step.out)

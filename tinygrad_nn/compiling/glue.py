@@ -359,7 +359,7 @@ def unchanged(guards: list[tuple[Any, ...]]) -> bool:
             same = (getattr(holder, key[1:], MISS) if key.startswith(".") else holder.get(key, MISS)) is found
         if not same:
             return False
-    return _still([guard for guard in guards if guard[0] in ("module", "tensor")])
+    return _still(guards)
 
 
 def holds(guards: list[tuple[Any, ...]]) -> bool:
@@ -369,16 +369,16 @@ def holds(guards: list[tuple[Any, ...]]) -> bool:
             return False
         if kind == "entries" and tuple(holder.state.get(rest[0], ())) != rest[1]:
             return False
-    return _still([guard for guard in guards if guard[0] in ("module", "tensor")])
+    return _still(guards)
 
 
 def _still(guards: list[tuple[Any, ...]]) -> bool:
-    """Whether modules and Tensors are as they were: parts, settings, hooks, and whether gradients are required."""
+    """Whether the modules and Tensors of guards are as they were: parts, settings, hooks, required gradients."""
     for kind, holder, *rest in guards:
         if kind == "module":
             if not same_snapshot(rest[0], snapshot(holder)):
                 return False
-        elif (holder._node is not None, hooks_of(holder)) != tuple(rest):
+        elif kind == "tensor" and (holder._node is not None, hooks_of(holder)) != tuple(rest):
             return False
     return True
 

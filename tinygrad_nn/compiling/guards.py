@@ -38,15 +38,14 @@ def leave_guards_out(program: Program) -> list[Var]:
     list of Var
         What must be finite for the results to be right, the smallest that do; empty if there was no guard.
     """
-    guards = [step for step in program.steps if step.op.name == "zero_where_zero" and _is_whole(step)]
-    if not guards:
+    if not any(map(_is_guard, program.steps)):
         return []
     same: dict[Var, object] = {}
     products: list[Var] = []
     steps = []
     for step in program.steps:
         step.inputs = tuple([same.get(x, x) if type(x) is Var else x for x in step.inputs])
-        if step.op.name == "zero_where_zero" and _is_whole(step):
+        if _is_guard(step):
             _, r, x = step.inputs
             same[step.out] = x
             if type(x) is Var and x.kind == "result" and not x.name:
@@ -61,8 +60,10 @@ def leave_guards_out(program: Program) -> list[Var]:
     return _witnesses(program, list(dict.fromkeys(products)))
 
 
-def _is_whole(step: Step) -> bool:
-    """Whether what a guard lets pass has the shape of its result already."""
+def _is_guard(step: Step) -> bool:
+    """Whether a step is a guard, and what it lets pass has the shape of its result already."""
+    if step.op.name != "zero_where_zero":
+        return False
     x, out = step.inputs[2], step.out
     return (x.shape, x.dtype) == (out.shape, out.dtype) if isinstance(x, Var) else out.scalar
 

@@ -74,7 +74,7 @@ class Plan:
 _INTO = frozenset(("into", "elementwise", "chosen", "chain"))
 
 
-def plan(program: Program, witnesses: list[Var], *, pinned: frozenset[Var] = frozenset(), reuse: bool = True) -> Plan:
+def plan(program: Program, witnesses: list[Var], *, reuse: bool = True) -> Plan:
     """Plan the memory of a program.
 
     Parameters
@@ -82,8 +82,6 @@ def plan(program: Program, witnesses: list[Var], *, pinned: frozenset[Var] = fro
     program : Program
     witnesses : list of Var
         What is looked at after the body, before the commits.
-    pinned : frozenset of Var
-        Variables whose memory is used for nothing else.
     reuse : bool
         False: every variable has memory of its own.
     """
@@ -98,7 +96,7 @@ def plan(program: Program, witnesses: list[Var], *, pinned: frozenset[Var] = fro
     given = {x for x in program.results if x.shape and _writable(x, program, forms)}
     results = list(dict.fromkeys(x for x in program.results if x in given))
     last = _last_uses(program, body, commits, shown, witnesses)
-    allocation = _Allocation(forms, shown, last, given | set(pinned) | set(targets), reuse)
+    allocation = _Allocation(forms, shown, last, given | set(targets), reuse)
     for position, step in enumerate([*body, *commits]):
         allocation.place(step, position)
     return Plan(

@@ -85,8 +85,7 @@ def _scaled(program: Program, step: Step, carrier: int | None, scaled: dict[Var,
                 return [merged, Step(step.op, (x, factor), step.params, (out,), step.line)]
     if operand is not None and operand.size < out.size:
         smaller = program.var(operand.shape, operand.dtype)
-        inputs = tuple([smaller if i == carrier else x for i, x in enumerate(step.inputs)])
-        step.inputs = inputs
+        step.inputs = tuple([smaller if i == carrier else x for i, x in enumerate(step.inputs)])
         return [Step(registry["multiply"], (operand, scale), {}, (smaller,), step.line), step]
     plain = program.var(out.shape, out.dtype)
     step.outputs = (plain,)
