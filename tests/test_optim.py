@@ -217,7 +217,6 @@ def changed(state, /, **entries):
         (lambda s: changed(s, param_groups=[]), "groups of"),
         (lambda s: changed(s, param_groups=[{**s["param_groups"][0], "params": [0, 1]}]), "groups of"),
         (lambda s: optim.SGD([nn.Parameter([1.0])]).state_dict(), "betas"),
-        (lambda s: changed(s, param_groups=[{**s["param_groups"][0], "maximize": True}]), "maximizes"),
         (lambda s: changed(s, param_groups=[{**s["param_groups"][0], "lr": -1.0}]), "lr"),
         (lambda s: changed(s, state={0: {"momentum_buffer": np.zeros((2, 3))}}), "lacks"),
         (lambda s: changed(s, state={7: {}}), "none of its groups"),

@@ -225,7 +225,8 @@ class _Glue:
         if isinstance(place, ArrayPlace | GeneratorPlace):
             return [f"{name} = {holder}"]
         if isinstance(place, SettingPlace):
-            return [f"{name} = float({holder}.param_groups[{place.group}][{place.name!r}])"]
+            index = "" if place.index is None else f"[{place.index}]"
+            return [f"{name} = float({holder}.param_groups[{place.group}][{place.name!r}]{index})"]
         dtype = self._hold("dtype", np.dtype(var.dtype))
         changed = f"{name}.dtype != {dtype} or {name}.shape != {var.shape!r}"
         if isinstance(place, GradientPlace):

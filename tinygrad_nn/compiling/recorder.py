@@ -59,7 +59,7 @@ class Recorder:
         self._kept: dict[int, tuple[Tensor, Any, Any, Any]] = {}
         self._gradients: dict[int, tuple[Any, Any, bool]] = {}
         self._generators: dict[int, tuple[Any, Var, Any]] = {}
-        self._settings: dict[tuple[int, int, str], Traced] = {}
+        self._settings: dict[tuple[int, int, str, int | None], Traced] = {}
         self._entries: dict[tuple[int, int], tuple[Any, Tensor, Any, dict[str, Any]]] = {}
         self._entry_starts: dict[tuple[int, int, str], Var] = {}
         self._entries_made: list[tuple[Any, Any, str]] = []
@@ -204,13 +204,19 @@ class Recorder:
         groups = optimizer.param_groups
         self.guards.append(("settings", optimizer, number, fixed, list(groups[number]["params"]), len(groups)))
         for name in optimizer.changing & settings.keys():
-            key = (id(optimizer), number, name)
-            if key not in self._settings:
-                value = float(settings[name])
-                var = self._outside(SettingPlace(optimizer, number, name), value, name)
-                self._settings[key] = self.traced(var, value)
-            settings[name] = self._settings[key]
+            value = settings[name]
+            if isinstance(value, tuple):
+                settings[name] = tuple(self._setting(optimizer, number, name, i, x) for i, x in enumerate(value))
+            else:
+                settings[name] = self._setting(optimizer, number, name, None, value)
         return settings
+
+    def _setting(self, optimizer: Any, number: int, name: str, index: int | None, value: Any) -> Traced:
+        key = (id(optimizer), number, name, index)
+        if key not in self._settings:
+            var = self._outside(SettingPlace(optimizer, number, name, index), float(value), name)
+            self._settings[key] = self.traced(var, float(value))
+        return self._settings[key]
 
     def entries(self, optimizer: Any, state: Any, parameter: Tensor) -> dict[str, Any]:
         """What an optimizer remembers of a parameter, as it stands in the program so far."""

@@ -38,9 +38,11 @@ class SettingPlace(Place):
 
     group: int
     name: str
+    index: int | None = None  # of one number of several, as of Adam's betas
 
     def read(self) -> Any:
-        return self.holder.param_groups[self.group][self.name]
+        value = self.holder.param_groups[self.group][self.name]
+        return value if self.index is None else value[self.index]
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..ops.elementwise import maximum, sqrt
-from .optimizer import Optimizer, check_not_negative, number
+from .optimizer import Optimizer, check_betas, check_not_negative, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,6 +32,8 @@ class Adam(Optimizer):
         λ of the L2 penalty ½λ‖w‖²: g → g + λ·w.
     amsgrad : bool
         Use the largest v so far (Reddi, Kale and Kumar, 2018).
+    maximize : bool
+        Climb instead of descending.
     decoupled_weight_decay : bool
         Shrink the weights by lr·λ themselves, outside of the means, as `AdamW` does.
 
@@ -51,7 +53,7 @@ class Adam(Optimizer):
     0.9000
     """
 
-    _newer_settings = frozenset({"decoupled_weight_decay"})
+    _newer_settings = frozenset({"decoupled_weight_decay", "maximize"})
     _state_names = frozenset({"step", "exp_avg", "exp_avg_sq"})
 
     def __init__(
@@ -63,6 +65,7 @@ class Adam(Optimizer):
         weight_decay: float = 0,
         amsgrad: bool = False,
         *,
+        maximize: bool = False,
         decoupled_weight_decay: bool = False,
     ) -> None:
         settings = {
@@ -71,6 +74,7 @@ class Adam(Optimizer):
             "eps": eps,
             "weight_decay": weight_decay,
             "amsgrad": amsgrad,
+            "maximize": maximize,
             "decoupled_weight_decay": decoupled_weight_decay,
         }
         super().__init__(params, settings)
@@ -78,14 +82,12 @@ class Adam(Optimizer):
     def check(self, group: dict[str, Any]) -> None:
         """Refuse settings that make no sense."""
         check_not_negative(group, "lr", "eps", "weight_decay")
-        betas = group["betas"]
-        if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
-            raise ValueError(f"betas must be two numbers in [0, 1), not {betas!r}")
+        check_betas(group)
 
     def updated(self, p: Tensor, value: Any, g: Any, group: dict[str, Any]) -> Any:
         """The new value, value − lr·m̂/(√v̂ + eps)."""
         lr, decay = number(group["lr"]), float(group["weight_decay"])
-        beta1, beta2 = map(float, group["betas"])
+        beta1, beta2 = map(number, group["betas"])
         if decay and group["decoupled_weight_decay"]:
             value = value * (1 - lr * decay)
         elif decay:
@@ -97,7 +99,7 @@ class Adam(Optimizer):
         square += g * g * (1 - beta2)
         if group["amsgrad"]:
             square = maximum(self.remembered(p, "max_exp_avg_sq"), square)
-            self.state[p]["max_exp_avg_sq"] = square
+            self.remember(p, "max_exp_avg_sq", square)
         deviation = sqrt(square) / (1 - beta2**count) ** 0.5
         return value - mean * (lr / (1 - beta1**count)) / (deviation + float(group["eps"]))
 
@@ -116,5 +118,7 @@ class AdamW(Adam):
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
         amsgrad: bool = False,
+        *,
+        maximize: bool = False,
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, decoupled_weight_decay=True)
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize, decoupled_weight_decay=True)

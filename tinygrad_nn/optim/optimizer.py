@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -34,9 +34,13 @@ class Optimizer:
     #: Settings that change from step to step, which a compiled step reads anew at each call.
     changing: frozenset[str] = frozenset({"lr"})
     #: Settings that a state_dict may lack, as older files do.
-    _newer_settings: frozenset[str] = frozenset()
+    _newer_settings: frozenset[str] = frozenset({"maximize"})
     #: What is remembered of each parameter that has made a step.
     _state_names: frozenset[str] = frozenset()
+    #: Those entries that are one number for the whole parameter, with their types.
+    _state_numbers: ClassVar[Mapping[str, type]] = {"step": int}
+    #: Whether a step has been made; schedulers warn if none has.
+    _stepped = False
 
     def __init__(self, params: Iterable[Tensor] | Iterable[dict[str, Any]], defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor | Mapping) or not isinstance(params, Iterable):
@@ -74,6 +78,12 @@ class Optimizer:
             if p in known:
                 raise ValueError(f"this parameter of shape {p.shape} is given twice; each step would move it twice")
             known.add(p)
+        unknown = param_group.keys() - self.defaults.keys() - _FURTHER_SETTINGS
+        if unknown:
+            raise ValueError(
+                f"{type(self).__name__} has no setting {', '.join(map(repr, sorted(unknown)))}; "
+                f"there are {', '.join(self.defaults)}"
+            )
         group = {**self.defaults, **param_group, "params": params}
         self.check(group)
         changes.count += 1
@@ -119,10 +129,12 @@ class Optimizer:
             return loss
         updated = self.updated
         for group in self.param_groups:
+            climbing = group.get("maximize")
             for p in group["params"]:
                 grad = p.grad
                 if grad is not None:
-                    p._assign(updated(p, p._value, grad._value, group))
+                    p._assign(updated(p, p._value, -grad._value if climbing else grad._value, group))
+        self._stepped = True
         return loss
 
     def _record_step(self, trace: Any) -> None:
@@ -136,9 +148,11 @@ class Optimizer:
                     if grad is not None:
                         self.state = _Recorded(self, state, trace)
                         g = trace.constant(grad._value)
+                        g = -g if settings.get("maximize") else g
                         p._assign(self.updated(p, trace.value(p), g, settings))
         finally:
             self.state = state
+        self._stepped = True
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients, or make them zero, before those of the next step are computed."""
@@ -149,26 +163,33 @@ class Optimizer:
                 else:
                     p._set_gradient(None if set_to_none else plain_tensor(np.zeros(p.shape, p.dtype)[()]))
 
-    def remembered(self, p: Tensor, name: str) -> Any:
-        """The array of zeros or of earlier steps that is kept for `p` under `name`; it may be written to."""
+    def remembered(self, p: Tensor, name: str, start: float = 0) -> Any:
+        """The array kept for `p` under `name`, full of `start` at first; it may be written to."""
         if switch.active and modes.trace is not None:
             self.state[p]
-            return modes.trace.remembered(self, p, name, np.zeros(p.shape, p.dtype))
+            return modes.trace.remembered(self, p, name, np.full(p.shape, start, p.dtype))
         state = self.state[p]
         known = state.get(name)
         if known is None:
-            known = state[name] = np.zeros(p.shape, p.dtype)
+            known = state[name] = np.full(p.shape, start, p.dtype)
         elif known.dtype != p.dtype or not known.flags.writeable:  # the parameter was converted since, or compiled code
             known = state[name] = known.astype(p.dtype)  # has put an array there that belongs to it
         return known
 
-    def counted(self, p: Tensor) -> Any:
-        """How many steps `p` has made, with this one."""
+    def remember(self, p: Tensor, name: str, value: Any) -> None:
+        """Keep another array for `p` under `name`, one that nobody else holds."""
+        self.state[p][name] = np.asarray(value) if isinstance(value, np.generic) else value
+
+    def remembered_number(self, p: Tensor, name: str, start: float) -> Any:
+        """The number kept for `p` under `name`."""
         state = self.state[p]
         recording = switch.active and modes.trace is not None
-        known = modes.trace.remembered(self, p, "step", 0) if recording else state.get("step", 0)
-        state["step"] = known + 1
-        return state["step"]
+        return modes.trace.remembered(self, p, name, start) if recording else state.get(name, start)
+
+    def counted(self, p: Tensor) -> Any:
+        """How many steps `p` has made, with this one."""
+        count = self.state[p]["step"] = self.remembered_number(p, "step", 0) + 1
+        return count
 
     # --- state -------------------------------------------------------------------------------------------------------
 
@@ -222,8 +243,6 @@ class Optimizer:
         missing = [name for name in self.defaults if name not in given and name not in self._newer_settings]
         if missing:
             raise ValueError(f"the state is of another optimizer: {type(self).__name__} needs {', '.join(missing)}")
-        if given.get("maximize"):
-            raise ValueError("this state is of an optimizer that maximizes; negate the loss instead")
         # Lists are what files make of tuples.
         settings = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
         group = {**own, **settings, "params": own["params"]}
@@ -239,8 +258,8 @@ class Optimizer:
         for name, value in entries.items():
             if value is None or isinstance(value, bool | int | float | str):
                 found[name] = value
-            elif name == "step":
-                found[name] = int(value)
+            elif name in self._state_numbers:
+                found[name] = self._state_numbers[name](value)
             else:
                 array = np.array(as_array(value, copy=False), p.dtype, order="C")
                 if array.shape != p.shape:
@@ -273,9 +292,30 @@ class _Recorded(defaultdict[Tensor, dict[str, Any]]):
         return found  # type: ignore[no-any-return]
 
 
+#: What a group may hold besides an optimizer's own settings: its name, what schedulers note, PyTorch's ways to compute.
+_FURTHER_SETTINGS = frozenset(
+    (
+        *("params", "param_names", "name", "initial_lr", "max_lr", "min_lr", "base_momentum", "max_momentum"),
+        *("maximize", "foreach", "fused", "capturable", "differentiable"),
+    )
+)
+
+
 def number(setting: Any) -> Any:
     """A setting as a Python number, which leaves the dtype of arrays alone; what stands for one stays as it is."""
     return setting if switch.active and modes.trace is not None else float(setting)
+
+
+def is_set(setting: Any) -> bool:
+    """Whether a setting is other than 0; one that changes from step to step in compiled code is."""
+    return bool(setting) if isinstance(setting, bool | int | float) else True
+
+
+def check_betas(group: Mapping[str, Any]) -> None:
+    """Refuse decay rates of means that are not in [0, 1)."""
+    betas = group["betas"]
+    if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+        raise ValueError(f"betas must be two numbers in [0, 1), not {betas!r}")
 
 
 def check_not_negative(group: Mapping[str, Any], *names: str) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .optimizer import Optimizer, check_not_negative, number
+from .optimizer import Optimizer, check_not_negative, is_set, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,6 +30,9 @@ class SGD(Optimizer):
         λ of the L2 penalty ½λ‖w‖²: g → g + λ·w.
     nesterov : bool
         Step along g + μ·v instead (Nesterov, 1983, in the form of Sutskever et al., 2013).
+
+    maximize : bool
+        Climb instead of descending.
 
     Raises
     ------
@@ -55,6 +58,8 @@ class SGD(Optimizer):
         dampening: float = 0,
         weight_decay: float = 0,
         nesterov: bool = False,
+        *,
+        maximize: bool = False,
     ) -> None:
         settings = {
             "lr": lr,
@@ -62,6 +67,7 @@ class SGD(Optimizer):
             "dampening": dampening,
             "weight_decay": weight_decay,
             "nesterov": nesterov,
+            "maximize": maximize,
         }
         super().__init__(params, settings)
 
@@ -75,14 +81,14 @@ class SGD(Optimizer):
         """The new value, value − lr·g, with what else was asked for."""
         if group["weight_decay"]:
             g = g + value * float(group["weight_decay"])
-        if group["momentum"]:
+        if is_set(group["momentum"]):
             g = self._with_momentum(p, g, group)
         lr = group["lr"]
         change = g * (lr if type(lr) is float else number(lr))  # Python numbers leave the dtype alone
         return np.subtract(value, change, out=change) if type(change) is np.ndarray else value - change
 
     def _with_momentum(self, p: Tensor, g: Any, group: dict[str, Any]) -> Any:
-        momentum = float(group["momentum"])
+        momentum = number(group["momentum"])
         if self.state[p].get("momentum_buffer") is None:
             velocity = self.state[p]["momentum_buffer"] = np.array(g) if isinstance(g, np.ndarray | np.generic) else g
         else:

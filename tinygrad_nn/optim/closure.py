@@ -1,0 +1,194 @@
+"""What optimizers share that evaluate the loss several times in a step: the closure, all parameters as one vector."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from ..graph import modes, switch
+from ..tensor import Tensor, as_array
+from ..values import plain_tensor
+from .optimizer import Optimizer
+
+
+class ClosureOptimizer(Optimizer):
+    """Base of optimizers whose `step` needs a closure; all state is kept with the first parameter, as in PyTorch."""
+
+    #: Entries of the state that are vectors, lists of vectors, and lists of numbers.
+    _vectors: frozenset[str] = frozenset()
+    _vector_lists: frozenset[str] = frozenset()
+    _number_lists: frozenset[str] = frozenset()
+    #: Entries of PyTorch's that say nothing about later steps.
+    _passing: frozenset[str] = frozenset()
+
+    def add_param_group(self, param_group: Mapping[str, Any]) -> None:
+        """Take the one group of parameters that there can be.
+
+        Raises
+        ------
+        ValueError
+            For a second group: the curvature of all parameters is estimated together.
+        """
+        if self.param_groups:
+            raise ValueError(f"{type(self).__name__} has one group of parameters; give all in one list")
+        super().add_param_group(param_group)
+
+    # --- the closure -------------------------------------------------------------------------------------------------
+
+    def _check_call(self, closure: object) -> None:
+        name = type(self).__name__
+        if switch.active and modes.trace is not None:
+            raise TypeError(
+                f"compile: {name}.step() decides by the numbers of the loss how to go on, so it cannot be recorded; "
+                "compile what computes the loss, and call that in the closure: loss_of = tg.compile(...)"
+            )
+        if not callable(closure):
+            raise TypeError(
+                f"{name}.step() needs a closure, a function that computes the loss anew and returns it; "
+                f"given {type(closure).__name__}"
+            )
+
+    def _number_of(self, loss: Any) -> float:
+        """The loss as a number."""
+        if loss is None:
+            raise TypeError(f"the closure given to {type(self).__name__}.step() must return the loss; it returned None")
+        if not isinstance(loss, Tensor | np.ndarray | np.generic | int | float):
+            raise TypeError(
+                f"the closure given to {type(self).__name__}.step() must return the loss, not a {type(loss).__name__}"
+            )
+        value = np.asarray(loss.numpy() if isinstance(loss, Tensor) else loss)
+        if value.size != 1:
+            raise ValueError(
+                f"the closure given to {type(self).__name__}.step() returned a loss of shape {value.shape}; "
+                "reduce it to one number, by .mean() or .sum()"
+            )
+        return float(value.item())
+
+    # --- all parameters as one vector --------------------------------------------------------------------------------
+
+    @property
+    def _params(self) -> list[Tensor]:
+        params: list[Tensor] = self.param_groups[0]["params"]
+        return params
+
+    @property
+    def _dtype(self) -> np.dtype[Any]:
+        return np.result_type(*(p.dtype for p in self._params))
+
+    def _size(self) -> int:
+        return sum(p.size for p in self._params)
+
+    def _joined(self, parts: list[Any]) -> Any:
+        """Arrays in the shapes of the parameters, as one new vector; None stands for zeros."""
+        vector = np.zeros(self._size(), self._dtype)
+        start = 0
+        for p, part in zip(self._params, parts, strict=True):
+            if part is not None:
+                vector[start : start + p.size] = np.ravel(part)
+            start += p.size
+        return vector
+
+    def _values(self) -> Any:
+        return self._joined([p._value for p in self._params])
+
+    def _gradients(self) -> Any:
+        return self._joined([None if p._grad is None else p._grad._value for p in map(_with_slot, self._params)])
+
+    def _move_to(self, vector: Any) -> None:
+        """Give the parameters the values of a vector."""
+        start = 0
+        for p in self._params:
+            p._assign(np.array(vector[start : start + p.size].reshape(p.shape), p.dtype)[()])
+            start += p.size
+
+    @contextmanager
+    def _back_to(self, vector: Any) -> Iterator[None]:
+        """Give the parameters these values again if a trial fails or is interrupted."""
+        try:
+            yield
+        except BaseException:
+            self._move_to(vector)
+            raise
+
+    # --- state -------------------------------------------------------------------------------------------------------
+
+    @property
+    def _memory(self) -> dict[str, Any]:
+        """What is remembered of all parameters."""
+        return self.state[self._params[0]]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Settings and what is remembered, in PyTorch's layout; for `tinygrad_nn.save`."""
+        found = super().state_dict()
+        for entries in found["state"].values():
+            for name in self._vector_lists & entries.keys():
+                entries[name] = [plain_tensor(vector.copy()) for vector in entries[name]]
+            for name in self._number_lists & entries.keys():
+                entries[name] = list(entries[name])
+        return found
+
+    def _checked_entries(self, position: int, p: Tensor, entries: Mapping[str, Any]) -> dict[str, Any]:
+        missing = self._state_names - entries.keys()
+        if missing:
+            raise ValueError(f"the state lacks {sorted(missing)}; it is another optimizer's")
+        found: dict[str, Any] = {}
+        for name, value in entries.items():
+            if name in self._vector_lists:
+                found[name] = [self._checked_vector(name, item) for item in value]
+            elif name in self._number_lists:
+                found[name] = [float(item) for item in value]
+            elif name in self._vectors and value is not None:
+                found[name] = self._checked_vector(name, value)
+            elif value is None or isinstance(value, bool | int | float | str):
+                found[name] = value
+            elif name not in self._passing:
+                number = np.asarray(as_array(value, copy=False))
+                if number.size != 1:
+                    raise ValueError(f"{name} must be one number, not of shape {number.shape}; nothing was loaded")
+                found[name] = float(number.item())
+        return found
+
+    def _checked_vector(self, name: str, value: Any) -> Any:
+        vector = np.array(as_array(value, copy=False), self._dtype, order="C")
+        if vector.shape != (self._size(),):
+            raise ValueError(
+                f"{name} has shape {vector.shape}, all parameters together {self._size()} elements; nothing was loaded"
+            )
+        return vector
+
+
+def _with_slot(p: Tensor) -> Tensor:
+    """The parameter, with its gradient set to None where none was ever there."""
+    if not hasattr(p, "_grad"):
+        p._grad = None
+    return p
+
+
+def largest(vector: Any) -> float:
+    """The largest absolute value of a vector; NaN if one is in it."""
+    return float(np.abs(vector).max(initial=0))
+
+
+def dot(x: Any, y: Any) -> float:
+    """The inner product of two vectors."""
+    return float(x @ y)
+
+
+def check_counts(group: Mapping[str, Any], *names: str) -> None:
+    """Refuse settings that are no whole numbers above 0."""
+    for name in names:
+        value = group[name]
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+            raise ValueError(f"{name} must be a whole number above 0, not {value!r}")
+
+
+def finite(*numbers: float) -> bool:
+    """Whether all are numbers, and none infinite."""
+    return all(map(math.isfinite, numbers))
+
+
+Closure = Callable[[], Any]
