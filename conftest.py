@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 
 import pytest
+
+# Before NumPy is loaded: the tests' matrices are small, and threads for them only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # Examples in docstrings that need an optional library.
 collect_ignore_glob = [] if find_spec("jax") else ["tinygrad_nn/compiling/jax_*.py"]

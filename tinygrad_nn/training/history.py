@@ -1,0 +1,165 @@
+"""What came of each epoch, as a small table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from .stopping import as_number, better_is, monitored
+
+
+class History:
+    """The figures of a training by epoch.
+
+    Parameters
+    ----------
+    rows : iterable of dict
+        One for each epoch: names and numbers.
+
+    Attributes
+    ----------
+    rows : list of dict
+
+    Examples
+    --------
+    >>> import tinygrad_nn as tg
+    >>> history = tg.training.History()
+    >>> history.append({"epoch": 1, "loss": 0.7, "val_loss": 0.6})
+    >>> history.append({"epoch": 2, "loss": 0.5, "val_loss": 0.55})
+    >>> history["loss"]
+    [0.7, 0.5]
+    >>> history.best("loss")["epoch"]
+    2
+    >>> print(history)
+     epoch  loss  val_loss
+         1   0.7       0.6
+         2   0.5      0.55
+    """
+
+    def __init__(self, rows: Iterable[Mapping[str, Any]] = ()) -> None:
+        self.rows: list[dict[str, Any]] = []
+        for row in rows:
+            self.append(row)
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Add an epoch; numbers become Python's."""
+        self.rows.append({str(name): as_number(value) for name, value in row.items()})
+
+    @property
+    def columns(self) -> list[str]:
+        """All names, in the order of their first coming."""
+        return list(dict.fromkeys(name for row in self.rows for name in row))
+
+    def __getitem__(self, key: str | int) -> Any:
+        """A column as a list with None where an epoch lacks it, or by number the row of an epoch."""
+        if not isinstance(key, str):
+            return self.rows[key]
+        if key not in self.columns:
+            raise KeyError(f"there is no column {key!r}; there are {', '.join(map(repr, self.columns)) or 'none'}")
+        return [row.get(key) for row in self.rows]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.columns
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter(self.rows)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, History) and self.rows == other.rows
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def best(self, monitor: str = "loss", mode: str = "auto") -> dict[str, Any]:
+        """The row of the epoch in which a figure was best; see `EarlyStopping` for both arguments."""
+        figures = [(monitored(monitor, row), row) for row in self.rows]
+        known = [pair for pair in figures if pair[0] == pair[0]]
+        if not known:
+            raise ValueError(f"there is no epoch with a figure {monitor!r}")
+        choose = min if better_is(monitor, mode) == "min" else max
+        return choose(known, key=lambda pair: pair[0])[1]
+
+    # --- files -------------------------------------------------------------------------------------------------------
+
+    def save(self, path: Any) -> None:
+        """Write the table as ``.json``, a list of rows, or as ``.csv``."""
+        import csv
+        import io
+        import json
+
+        from ..io import write_whole
+
+        kind = _kind(path)
+        if kind == ".json":
+            text = json.dumps(self.rows, indent=1, ensure_ascii=False) + "\n"
+        else:
+            buffer = io.StringIO()
+            writer = csv.DictWriter(buffer, self.columns, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self.rows)  # a float is written with all the digits that it takes to read it back
+            text = buffer.getvalue()
+        write_whole(path, text.encode())
+
+    @classmethod
+    def load(cls, path: Any) -> History:
+        """Read what `save` wrote."""
+        import csv
+        import json
+
+        kind = _kind(path)
+        with open(path, encoding="utf-8", newline="") as file:
+            if kind == ".json":
+                return cls(json.load(file))
+            return cls({n: _read(v) for n, v in row.items() if v != ""} for row in csv.DictReader(file))
+
+    def plot(self, path: Any = None) -> Any:
+        """Draw loss and metrics by epoch, training and validation together.
+
+        Parameters
+        ----------
+        path : path-like, optional
+            Where to save the picture; the ending tells the format (``.svg``, ``.png``, ``.pdf``).
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            Shows itself in a notebook.
+
+        Raises
+        ------
+        ImportError
+            Without matplotlib.
+        """
+        from .plot import draw_history
+
+        return draw_history(self, path)
+
+    def __repr__(self) -> str:
+        columns = self.columns
+        cells = [columns, *([_text(row.get(name)) for name in columns] for row in self.rows)]
+        widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
+        lines = ["  ".join(text.rjust(width) for text, width in zip(line, widths)) for line in cells]
+        return "\n".join(" " + line for line in lines) if columns else "History()"
+
+
+def _kind(path: Any) -> str:
+    kind = Path(path).suffix
+    if kind not in (".json", ".csv"):
+        raise ValueError(f"a history is saved as .json or .csv, not as {Path(path).name!r}")
+    return kind
+
+
+def _read(text: str) -> Any:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return {"True": True, "False": False}.get(text, text)
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
