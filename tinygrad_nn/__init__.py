@@ -55,16 +55,17 @@ from .random import manual_seed
 from .tensor import Tensor
 
 if TYPE_CHECKING:
-    from . import data, nn, optim, testing
+    from . import data, nn, optim, testing, training
     from .compiling import compile
     from .drawing import draw
+    from .explaining import explain
     from .io import load, save
 
 __version__ = "0.1.0"
 
 #: Where the names are that are imported when first used.
-_LAZY = {"compile": "compiling", "draw": "drawing", "save": "io", "load": "io"}
-_LAZY_MODULES = frozenset(("data", "nn", "optim", "testing"))
+_LAZY = {"compile": "compiling", "draw": "drawing", "explain": "explaining", "save": "io", "load": "io"}
+_LAZY_MODULES = frozenset(("data", "nn", "optim", "testing", "training"))
 
 __all__ = [
     "Op",
@@ -78,6 +79,7 @@ __all__ = [
     "draw",
     "e",
     "euler_gamma",
+    "explain",
     "finfo",
     "float16",
     "float32",
@@ -101,6 +103,7 @@ __all__ = [
     "random",
     "save",
     "testing",
+    "training",
     "uint8",
     "uint16",
     "uint32",

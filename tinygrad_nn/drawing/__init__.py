@@ -10,10 +10,11 @@ import sys
 from typing import Literal
 
 from ..errors import show
+from ..reading.names import Holders
 from ..tensor import Tensor
+from .dot import Style
 from .drawing import Drawing
 from .fold import fold_calls
-from .names import Holders
 from .read import read
 
 __all__ = ["Drawing", "draw"]
@@ -28,6 +29,7 @@ def draw(
     gradients: bool = True,
     depth: int | None = None,
     direction: Literal["LR", "RL", "TB", "BT"] = "LR",
+    heat: bool = False,
 ) -> Drawing:
     """Draw the graph that a Tensor was computed by: formulas, values, gradients and local derivatives.
 
@@ -51,6 +53,10 @@ def draw(
         others. A graph too large for a picture is folded as far as it needs, and says so.
     direction : {"LR", "RL", "TB", "BT"}
         Which way the values go: left to right, right to left, top to bottom, bottom to top.
+    heat : bool
+        Colour each card by the root mean square of its gradient, from the smallest to the largest on a logarithmic
+        scale, so that one sees where gradients vanish or explode. Gradients of large intermediate results are known
+        if the recording was made inside `keep_values`.
 
     Returns
     -------
@@ -98,4 +104,4 @@ def draw(
     graph = read(t, Holders(sys._getframe(1)))
     if depth is not None:
         graph = fold_calls(graph, depth)
-    return Drawing(graph, values=values, gradients=gradients, direction=direction)
+    return Drawing(graph, Style(values, gradients, direction, heat))

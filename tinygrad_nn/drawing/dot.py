@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from ..reading.values import Summary, number, shape_and_dtype
 from .fold import merge_parallel
+from .heat import Heat, heat_of
 from .model import Box, Edge, Graph, Result
-from .values import Summary, number, shape_and_dtype
 
 # Blue and red stay apart for colour-blind readers and, as dark blue and mid red, on a grey print; no meaning
 # hangs on colour alone: gradients are written ∂J/∂u, leaves are filled, the result has a heavy border.
@@ -38,6 +39,7 @@ class Style:
     values: bool = True
     gradients: bool = True
     direction: str = "LR"
+    heat: bool = False
 
 
 def to_dot(graph: Graph, style: Style) -> str:
@@ -56,6 +58,7 @@ def to_dot(graph: Graph, style: Style) -> str:
             "pip install 'tinygrad_nn[viz]'; the .txt and .json formats need nothing"
         ) from error
     root = next(box for box in graph.boxes if box.id == graph.root)
+    heat = heat_of(graph) if style.heat else None
     dot = graphviz.Digraph(name=f"computation graph of {root.name}")
     dot.attr(
         rankdir=style.direction,
@@ -66,21 +69,21 @@ def to_dot(graph: Graph, style: Style) -> str:
         ranksep="0.55",
         pad="0.2",
         bgcolor="white",
-        label=f"<{_legend(graph, style)}>",
+        label=f"<{_legend(graph, style, heat)}>",
         labelloc="b",
         labeljust="l",
         tooltip=" ",
     )
     dot.attr("node", shape="plain", fontname=FONT)
     dot.attr("edge", fontname=FONT, fontsize="11", fontcolor=DARK_RED, color=EDGE, penwidth="1.3", arrowsize="0.7")
-    _write_boxes(dot, graph, style)
+    _write_boxes(dot, graph, style, heat)
     ported = {box.id for box in graph.boxes if len(box.results) > 1}
     for edge in merge_parallel(graph.edges):
         _write_edge(dot, edge, graph, style, ported)
     return str(dot.source)
 
 
-def _write_boxes(dot: Any, graph: Graph, style: Style) -> None:
+def _write_boxes(dot: Any, graph: Graph, style: Style, heat: Heat | None) -> None:
     """Boxes in the clusters of their calls; inner clusters are closed before those around them."""
     import graphviz
 
@@ -102,7 +105,7 @@ def _write_boxes(dot: Any, graph: Graph, style: Style) -> None:
         clusters[index] = cluster
     for box in graph.boxes:
         place = dot if box.call is None else clusters[box.call]
-        place.node(box.id, label=f"<{_card(box, style)}>", tooltip=graphviz.escape(tooltip(box, style)))
+        place.node(box.id, label=f"<{_card(box, style, heat)}>", tooltip=graphviz.escape(tooltip(box, style)))
     for index in sorted(used, reverse=True):  # calls are listed from the outside inwards
         parent = graph.calls[index].parent
         (dot if parent is None else clusters[parent]).subgraph(clusters[index])
@@ -140,7 +143,7 @@ def _edge_lines(parts: list[str]) -> list[str]:
 # --- cards -----------------------------------------------------------------------------------------------------------
 
 
-def _card(box: Box, style: Style) -> str:
+def _card(box: Box, style: Style, heat: Heat | None) -> str:
     rows = [_row(_text(box.heading, 14, INK, bold=box.kind in ("module", "fold")))]
     rows += [_row(_text(note, 10, GREY)) for note in box.notes]
     several = len(box.results) > 1 or box.kind in ("module", "fold")
@@ -151,9 +154,13 @@ def _card(box: Box, style: Style) -> str:
             rows.append(f'<HR/><TR><TD PORT="r{index}">{inner}</TD></TR>')
         else:
             rows += blocks
+    fill = FILLS.get(box.kind, "white")
+    if heat is not None:
+        fill = heat.color(box, otherwise="white")
+        rows += [_row(_text(note, 10, DARK_RED))] if (note := heat.note(box)) else []
     border = INK if box.is_root else BORDERS.get(box.kind, LINE)
     return (
-        f'<TABLE BORDER="{2 if box.is_root else 1}" COLOR="{border}" BGCOLOR="{FILLS.get(box.kind, "white")}" '
+        f'<TABLE BORDER="{2 if box.is_root else 1}" COLOR="{border}" BGCOLOR="{fill}" '
         f'STYLE="ROUNDED" CELLBORDER="0" CELLSPACING="0" CELLPADDING="3">{"".join(rows)}</TABLE>'
     )
 
@@ -246,7 +253,7 @@ def _cut(text: str, longest: int) -> str:
 # --- words around the cards ------------------------------------------------------------------------------------------
 
 
-def _legend(graph: Graph, style: Style) -> str:
+def _legend(graph: Graph, style: Style, heat: Heat | None) -> str:
     """What the colours mean, and what the reader must know of this drawing."""
     start, end = _COURSES[style.direction]
     lines = []
@@ -257,6 +264,8 @@ def _legend(graph: Graph, style: Style) -> str:
             f'<FONT COLOR="{RED}"><B>red</B></FONT>{SPACE}gradients, carried from {end} to {start}: '
             "multiplied along the arrows, added where they meet"
         )
+    if heat is not None:
+        lines.append(heat.legend())
     results = [result for box in graph.boxes for result in box.results]
     if style.gradients and not graph.backward:
         lines.append("–  no gradient: backward() has not been called")

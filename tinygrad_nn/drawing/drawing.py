@@ -30,9 +30,9 @@ class Drawing:
         The picture in the DOT language.
     """
 
-    def __init__(self, graph: Graph, *, values: bool = True, gradients: bool = True, direction: str = "LR") -> None:
+    def __init__(self, graph: Graph, style: Style) -> None:
         self._graph = graph
-        self._style = Style(values, gradients, direction)
+        self._style = style
 
     @property
     def nodes(self) -> list[Box]:

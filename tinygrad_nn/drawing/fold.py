@@ -26,6 +26,10 @@ BOXES, EDGES = 200, 600
 #: Where that is not enough, about this many operations stay around those that are folded.
 KEPT = 60
 
+#: Of more calls of one module than this, as an unrolled loop has, only the first and last few are drawn one by one.
+REPEATED = 6
+ENDS = 2
+
 #: So many edges from one box to another are drawn each on its own.
 PARALLEL = 4
 
@@ -38,7 +42,29 @@ def fold_calls(graph: Graph, depth: int) -> Graph:
         if deep:
             call = graph.calls[deep[-1]]
             groups.setdefault(deep[-1], Group("module", call.label, call.parent)).boxes.append(box)
-    return _with_folded(graph, list(groups.values()))
+    return _fold_repeated(_with_folded(graph, list(groups.values())))
+
+
+def _fold_repeated(graph: Graph) -> Graph:
+    """The graph with the middle of an unrolled loop as one box: all from the third call of a module to its last but two.
+
+    What else the loop does between those calls is folded with them, as arrows would lead out of the box and back in.
+    """
+    while True:
+        calls: dict[tuple[str, int | None], list[Box]] = {}
+        for box in graph.boxes:
+            if box.kind == "module":
+                calls.setdefault((box.title, box.call), []).append(box)
+        repeated = [boxes for boxes in calls.values() if len(boxes) > REPEATED]
+        if not repeated:
+            return graph
+        longest = max(repeated, key=len)
+        count = len(longest) - 2 * ENDS
+        first, last = longest[ENDS - 1].order, longest[-ENDS - 1].order
+        middle = [box for box in graph.boxes if not box.is_leaf and first < box.order <= last]
+        inside = sorted([*_leaves_of(graph, middle), *middle], key=_order)
+        title = f"{longest[0].title} ×{count}"
+        graph = _with_folded(graph, [Group("fold", title, graph.common([box.call for box in middle]), inside)])
 
 
 def fit(graph: Graph) -> Graph:
@@ -114,6 +140,9 @@ def _contents(boxes: Iterable[Box]) -> list[str]:
     if operations:
         named = [f"{count}× {op}" if count > 1 else op for op, count in operations.most_common()]
         lines.append(_listed(named))
+    modules = Counter(box.title for box in boxes if box.kind == "module")
+    if len(modules) > 1:  # of one kind alone the title tells
+        lines.append(_listed([f"{count}× {title}" if count > 1 else title for title, count in modules.items()]))
     parameters = [result for box in boxes if box.kind == "parameter" for result in box.results]
     if parameters:
         numbers = sum(_size_of(result.value.shape) for result in parameters)

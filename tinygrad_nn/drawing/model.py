@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from .values import Summary, number
+from ..reading.calls import Call
+from ..reading.values import Summary, number
 
 Kind: TypeAlias = Literal["variable", "parameter", "constant", "operation", "module", "fold"]
 
@@ -144,28 +145,6 @@ class Edge:
         if numbers and self.derivative is not None and number(self.derivative) not in parts:
             parts.append(number(self.derivative))
         return [self.symbol, *parts] if parts else []
-
-
-@dataclass
-class Call:
-    """One call of a module, with the calls inside it.
-
-    Attributes
-    ----------
-    label : str
-        ``fc1: Linear(4, 3)``.
-    path, class_name : str
-    parent : int or None
-        Index of the call around it.
-    level : int
-        1 for an outermost call.
-    """
-
-    label: str
-    path: str
-    class_name: str
-    parent: int | None
-    level: int
 
 
 @dataclass

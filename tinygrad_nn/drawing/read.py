@@ -2,42 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from ..graph import FREED, Constant, Node, Spec, reachable
+from ..graph import FREED, Constant, Node, Spec
 from ..op import part
+from ..reading.formulas import changed, derivative, expression
+from ..reading.names import Holders
+from ..reading.recording import Recording, local_derivative
+from ..reading.values import clean, number, summarise
 from ..tensor import Tensor
-from .calls import find_calls
-from .formulas import changed, derivative, expression
 from .model import Box, Edge, Graph, Kind, Result
-from .names import Holders, distinct, numbered
-from .values import clean, number, summarise
 
 
 def read(tensor: Tensor, holders: Holders) -> Graph:
     """The graph that `tensor` was computed by, complete: every leaf, operation, edge and module call."""
-    root = tensor._node
-    assert root is not None
-    return _Reader(root, tensor, holders).graph()
+    return _Reader(tensor, holders).graph()
 
 
 _NOT_KEPT = "not kept: large; retain_grad() or tg.keep_values() before backward() keeps it"
 
 
-class _Reader:
+class _Reader(Recording):
     """One pass over a recording, oldest node first, so that inputs are known before what is made from them."""
 
-    def __init__(self, root: Node, tensor: Tensor, holders: Holders) -> None:
-        self.root = root
-        self.tensor = tensor
-        self.holders = holders
-        self.nodes, self.same = _all_nodes(root)
-        self.kept = _kept_for_rules(self.nodes)
-        self.calls, self.made_in = find_calls(self.nodes, holders)
-        self.names = _name_all(self.nodes, holders)
+    def __init__(self, tensor: Tensor, holders: Holders) -> None:
+        super().__init__(tensor, holders)
+        root = self.root
         self.backward = hasattr(root, "grad") or root.a is FREED
         self.boxes: list[Box] = []
         self.edges: list[Edge] = []
@@ -93,7 +85,7 @@ class _Reader:
         op = node.op
         assert op is not None
         settings = node.params or {}
-        inputs = [self._input_name(source) for source in node.inputs]
+        inputs = [self.input_name(source) for source in node.inputs]
         box = Box(f"n{len(self.boxes) + 1}", "operation", clean(expression(op, inputs, settings)), node.order)
         box.op = clean(op.name.lstrip("_"))
         box.settings = changed(op, settings)
@@ -126,22 +118,17 @@ class _Reader:
             edge.symbol = f"∂({target.outputs})/∂{inputs[position]}"
         else:
             edge.formula = clean(derivative(op, position, inputs, target.name, node.params or {}))
-            edge.derivative = _local_derivative(node, position)
+            edge.derivative = local_derivative(node, position)
             outgoing = _gradient(node)
             if edge.derivative is not None and outgoing is not None and self.backward:
                 edge.contribution = edge.derivative * float(outgoing)
         self.reaching.setdefault(source, []).append(edge.contribution)
 
-    def _input_name(self, source: Any) -> str:
-        if isinstance(source, Node):
-            return self.names[self.same.get(source, source)]
-        return number(source) if isinstance(source, bool | int | float | complex | np.generic) else str(source)
-
     # --- values ------------------------------------------------------------------------------------------------------
 
     def _result(self, node: Node) -> Result:
         name = self.names[node]
-        result = Result(name, summarise(self._value(node)))
+        result = Result(name, summarise(self.value(node)))
         if type(node) is Constant:
             return result
         seed = getattr(self.root, "grad", None)
@@ -160,26 +147,10 @@ class _Reader:
             result.gradient_note = _NOT_KEPT if large else "no gradient came here, or it was cleared"
         return result
 
-    def _value(self, node: Node) -> Any:
-        """The value of a node: its own, that kept for a derivative, or that of the Tensor which still holds it."""
-        value = self.kept.get(node, node.value)
-        if isinstance(value, Spec):
-            holder = self._holder(node)
-            if holder is not None and (holder._node is node or (type(node) is Constant and _still_holds(holder, node))):
-                return holder._value
-        return value
-
-    def _holder(self, node: Node) -> Tensor | None:
-        """The Tensor of a node, as far as it is still there."""
-        if node is self.root:
-            return self.tensor
-        held = self.holders.tensor(node)
-        return node.tensor() if held is None and node.op is None else held
-
     def _gradient(self, node: Node) -> Any:
         gradient = _gradient(node)
         if gradient is None:
-            holder = self._holder(node)
+            holder = self.holder(node)
             if holder is not None and holder._node is node and holder.grad is not None:
                 return holder.grad._value
         return gradient
@@ -210,50 +181,6 @@ class _Reader:
         return constant.tensor() is None and not self.holders.name(constant)
 
 
-def _all_nodes(root: Node) -> tuple[list[Node], dict[Node, Node]]:
-    """Nodes and constants, oldest first, and for a constant that stands for the same array as another one that one."""
-    nodes, _ = reachable([root])
-    constants = {source: None for node in nodes for source in node.inputs if type(source) is Constant}
-    first: dict[tuple[str, int], Node] = {}
-    same: dict[Node, Node] = {}
-    for constant in sorted(constants, key=lambda node: node.order):
-        known = first.setdefault(_identity(constant), constant)
-        if known is not constant:
-            same[constant] = known
-    return sorted([*nodes, *first.values()], key=lambda node: node.order), same
-
-
-def _kept_for_rules(nodes: list[Node]) -> dict[Node, Any]:
-    """Values that the operations using them have kept: of large results, and of arrays that the user could change."""
-    kept: dict[Node, Any] = {}
-    for node in nodes:
-        if node.op is not None and node.op is not part:
-            for source, value in zip(node.inputs, node.args):
-                if isinstance(value, np.ndarray) and isinstance(source, Node):
-                    changeable = type(source) is Constant and source.tensor() is None
-                    if changeable or isinstance(source.value, Spec):
-                        kept[source] = value
-    return kept
-
-
-def _identity(constant: Constant) -> tuple[str, int]:
-    """What makes two constants one: an array without a record of its own is noted anew wherever it is used."""
-    holder = constant.tensor()
-    if isinstance(constant.value, np.ndarray):
-        return "value", id(constant.value)
-    if holder is not None and getattr(holder, "_constant", None) is None and _still_holds(holder, constant):
-        return "tensor", id(holder)
-    return "node", id(constant)
-
-
-def _still_holds(holder: Tensor, constant: Constant) -> bool:
-    """Whether a Tensor has the value that a constant was noted for."""
-    known = getattr(holder, "_constant", None)
-    if known is not None or holder._node is not None:
-        return known is constant
-    return bool(holder.shape == constant.value.shape and holder.dtype == constant.value.dtype)
-
-
 def _outputs(node: Node, parts: list[Node], names: dict[Node, str]) -> str:
     """Left-hand side of the operation's formula: names of its results, an underscore for one that is not used here."""
     if not parts:
@@ -261,21 +188,6 @@ def _outputs(node: Node, parts: list[Node], names: dict[Node, str]) -> str:
     by_index = {part.params["index"]: names[part] for part in parts if part.params}
     written = [by_index.get(index, "_") for index in range(len(node.value))]
     return ", ".join(written if len(written) <= 4 else [*written[:2], "…", written[-1]])
-
-
-def _name_all(nodes: list[Node], holders: Holders) -> dict[Node, str]:
-    """A name for each node, no two the same: the user's, else one from its position among those of its kind."""
-    names: dict[Node, str] = {}
-    taken: set[str] = set()
-    count = {"v": 0, "x": 0, "c": 0}
-    for node in nodes:
-        letter = "v" if node.op is not None else "c" if type(node) is Constant else "x"
-        if node.op is not None and type(node.value) is tuple:
-            names[node] = ""  # its several results have names
-            continue
-        count[letter] += 1
-        names[node] = distinct(clean(holders.name(node)) or numbered(letter, count[letter]), taken)
-    return names
 
 
 def _undirected(node: Node, name: str) -> str:
@@ -295,35 +207,3 @@ def _gradient(node: Node) -> Any:
 
 def _source(node: Node) -> str:
     return clean(str((node.extra or {}).get("source", "")))
-
-
-def _local_derivative(node: Node, position: int) -> float | None:
-    """The number ∂(result)/∂(input) where all are scalars, by the operation's own rule; None where it is not known."""
-    values = list(_scalars(node))
-    out, op = node.value, node.op
-    assert op is not None
-    if any(value is None for value in values) or isinstance(out, Spec | tuple) or np.ndim(out) != 0:
-        return None
-    if np.asarray(out).dtype.kind != "f":
-        return None
-    seed = np.asarray(out).dtype.type(1)
-    try:
-        with np.errstate(all="ignore"):
-            if op.rules is not None:
-                rule = op.rules[position]
-                found = rule(seed, out, *values, **(node.params or {})) if rule is not None else None
-            elif op.joint is not None:
-                needed = tuple(i == position for i in range(len(values)))
-                found = op.joint(needed, seed, out, *values, **(node.params or {}))[position]
-            else:
-                found = None
-            return None if found is None else float(found)
-    except Exception:  # a user's rule can fail in any way; the drawing then shows its formula alone
-        return None
-
-
-def _scalars(node: Node) -> Iterator[Any]:
-    """The values of all inputs, None for one that is no scalar."""
-    for source in node.inputs:
-        value = source.value if isinstance(source, Node) else source
-        yield None if isinstance(value, Spec | tuple) or np.ndim(value) != 0 else value

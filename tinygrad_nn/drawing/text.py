@@ -6,9 +6,9 @@ import json
 import math
 from typing import Any
 
+from ..reading.values import Summary, shape_and_dtype
 from .dot import Style
 from .model import Box, Edge, Graph, Result
-from .values import Summary, shape_and_dtype
 
 #: A column is as wide as the widest entry up to this; longer entries push the rest of their line to the right.
 _WIDEST = (48, 64, 64, 1000)

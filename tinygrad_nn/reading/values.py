@@ -29,6 +29,8 @@ class Summary:
         Statistics over the finite elements of a value with more numbers than are shown.
     odd : str
         How many elements are NaN or infinite, if any: ``"2 NaN, 1 inf"``.
+    rms : float or None
+        Root mean square of the finite elements.
     """
 
     shape: tuple[int, ...]
@@ -38,6 +40,7 @@ class Summary:
     mean: float | None = None
     highest: float | None = None
     odd: str = ""
+    rms: float | None = None
 
     @property
     def scalar(self) -> bool:
@@ -88,13 +91,18 @@ def summarise(value: Any) -> Summary:
     if isinstance(value, float | np.floating):  # in graphs of many thousands of nodes, nearly all are these
         odd = "1 NaN" if math.isnan(value) else "1 inf" if math.isinf(value) else ""
         return Summary(
-            (), _name_of(value.dtype) if isinstance(value, np.floating) else "float64", float(value), odd=odd
+            (),
+            _name_of(value.dtype) if isinstance(value, np.floating) else "float64",
+            float(value),
+            odd=odd,
+            rms=None if odd else abs(float(value)),
         )
     array = np.asarray(value)
     shape, dtype = array.shape, _name_of(array.dtype)
     numbers = array.tolist() if array.size <= SMALL else None
     if array.size == 0 or array.ndim == 0 or array.dtype.kind not in "biuf":
-        return Summary(shape, dtype, numbers, odd=_odd(array))
+        rms = abs(float(array)) if array.ndim == 0 and array.dtype.kind in "iuf" else None
+        return Summary(shape, dtype, numbers, odd=_odd(array), rms=rms)
     finite = array[np.isfinite(array)]
     if not finite.size:
         return Summary(shape, dtype, numbers, odd=_odd(array))
@@ -106,6 +114,7 @@ def summarise(value: Any) -> Summary:
         float(finite.mean(dtype=np.float64)),
         float(finite.max()),
         _odd(array),
+        math.sqrt(np.mean(np.square(finite, dtype=np.float64))),
     )
 
 

@@ -5,12 +5,34 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ..graph import Node
-from .model import Call
 from .names import Holders
 from .values import clean
+
+
+@dataclass
+class Call:
+    """One call of a module, with the calls inside it.
+
+    Attributes
+    ----------
+    label : str
+        ``fc1: Linear(4, 3)``.
+    path, class_name : str
+    parent : int or None
+        Index of the call around it.
+    level : int
+        1 for an outermost call.
+    """
+
+    label: str
+    path: str
+    class_name: str
+    parent: int | None
+    level: int
 
 
 def find_calls(nodes: Sequence[Node], holders: Holders) -> tuple[list[Call], dict[Node, int]]:
