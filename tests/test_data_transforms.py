@@ -449,6 +449,8 @@ def test_dtypes_with_their_ranges():
         T.ToDtype(np.uint8, scale=True)(np.full((1, 2, 2), np.nan))
     with pytest.raises(TypeError, match="from integers to floats or back"):
         T.ToDtype(np.uint16, scale=True)(values)
+    with pytest.raises(TypeError, match="32 bits"):
+        T.ToDtype(np.int64, scale=True)(floats)
     with pytest.raises(TypeError, match="complex"):
         T.ToDtype(complex)
 

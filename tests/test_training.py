@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import functools
 import io
-import math
-import os
-import signal
 import sys
 import warnings
 
@@ -270,8 +267,10 @@ def test_errors_of_the_users_own_code_are_those_of_an_ordinary_call():
             with pytest.raises((ValueError, TypeError)) as caught:
                 trainer_of(network()).fit([(tg.tensor(X), wrong)], 1)
             assert "compile" not in str(caught.value)
+        model = network()
+        trainer = training.Trainer(model, lambda a, b: a, optim.SGD(model.parameters()))
         with pytest.raises(TypeError, match="without axes"):
-            training.Trainer(network(), lambda a, b: a, optim.SGD(network().parameters())).fit(loader(), 1)
+            trainer.fit(loader(), 1)
 
 
 def test_what_compiled_code_would_not_notice_is_noticed():
@@ -362,6 +361,79 @@ def test_trainer_refuses(arguments, error, words):
         training.Trainer(*arguments)
 
 
+def test_an_optimizer_of_another_model_is_refused():
+    model, other = network(), network()
+    with pytest.raises(ValueError, match="none of the parameters that the optimizer holds is one of this Sequential"):
+        trainer_of(model, optim.Adam(other.parameters()))
+    model[0].requires_grad_(False)
+    with pytest.raises(ValueError, match=r"holds has requires_grad=True.*optim.SGD\(model.parameters"):
+        trainer_of(model, optim.SGD(model[0].parameters()))
+    with pytest.warns(RuntimeWarning, match="4 of the 8 parameters .* neither the model's nor the loss's") as caught:
+        training.Trainer(model, nn.CrossEntropyLoss(), optim.SGD([*model.parameters(), *other.parameters()]))
+    assert caught[0].filename == __file__
+
+
+def test_parts_of_a_model_and_of_a_loss_may_be_trained():
+    class Learned(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(np.ones(2, np.float32))
+
+        def forward(self, outputs, targets):
+            return nn.functional.cross_entropy(outputs * self.scale, targets)
+
+    model, loss_of, other = network(), Learned(), nn.Linear(2, 2)
+    model[0].requires_grad_(False)
+    training.Trainer(model, loss_of, optim.SGD([*model.parameters(), *loss_of.parameters()], lr=0.1))
+    training.Trainer(model, loss_of, optim.SGD(model[2].parameters(), lr=0.1))
+    both = optim.SGD([*model.parameters(), *other.parameters()], lr=0.1)
+    training.Trainer(model, lambda outputs, targets: loss_of(other(outputs), targets), both)
+    training.Trainer(model, None, both, step=lambda model, batch: loss_of(other(model(batch[0])), batch[1]))
+    model.requires_grad_(False)
+    trainer = training.Trainer(model, loss_of, optim.SGD(loss_of.parameters(), lr=0.1), compile=False)
+    trainer.fit(loader(), 1)
+    assert (loss_of.scale.numpy() != 1).all()
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize(
+    ("loss_of", "last", "threshold"),
+    [
+        (nn.BCEWithLogitsLoss(), [], 0.0),
+        (functools.partial(nn.functional.binary_cross_entropy_with_logits, pos_weight=np.float32(3)), [], 0.0),
+        (nn.SoftMarginLoss(), [], 0.0),
+        (nn.BCELoss(), [nn.Sigmoid()], 0.5),
+        (nn.functional.binary_cross_entropy, [nn.Sigmoid()], 0.5),
+    ],
+)
+def test_the_loss_tells_accuracy_what_outputs_are(loss_of, last, threshold, compiled):
+    model = nn.Sequential(nn.Linear(4, 1), *last)
+    with tg.no_grad():
+        model[0].weight[:] = [1, 0, 0, 0]  # nearly right, so that the wrong threshold is seen
+        model[0].bias[:] = 0.01
+    z = (X[:, :1] > 0).astype(np.float32)
+    z = z * 2 - 1 if isinstance(loss_of, nn.SoftMarginLoss) else z
+    figures = {"accuracy": training.accuracy}
+    trainer = training.Trainer(model, loss_of, optim.SGD(model.parameters(), lr=0.01), figures, compile=compiled)
+    history = trainer.fit(loader(X, z), 2, loader(X, z))
+    with tg.no_grad():
+        outputs = model(tg.tensor(X)).numpy()
+    assert history["val_accuracy"][-1] == pytest.approx(((outputs > threshold) == (z > 0.5)).mean())
+    assert ((outputs > 0) == (z > 0.5)).mean() != pytest.approx(((outputs > 0.5) == (z > 0.5)).mean())
+    assert trainer.metrics == figures
+
+
+def test_where_the_loss_does_not_tell_what_outputs_are():
+    model, z = nn.Linear(4, 1), Y[:, None].astype(np.float32)
+    for compiled in (False, True):
+        settings = {"optimizer": optim.SGD(model.parameters(), lr=0.1), "compile": compiled}
+        trainer = training.Trainer(model, nn.MSELoss(), metrics={"accuracy": training.accuracy}, **settings)
+        with pytest.raises(ValueError, match="functools.partial.accuracy, threshold=0.0"):
+            trainer.fit(loader(X, z), 1)
+        told = {"accuracy": functools.partial(training.accuracy, threshold=0.5)}
+        training.Trainer(model, nn.MSELoss(), metrics=told, **settings).fit(loader(X, z), 1)
+
+
 def test_fit_refuses():
     trainer = trainer_of(network())
     with pytest.raises(ValueError, match="epochs"):
@@ -372,91 +444,28 @@ def test_fit_refuses():
         trainer.evaluate([])
     with pytest.raises(ValueError, match="folder"):
         trainer.fit(loader(), 1, resume=True)
-    with pytest.raises(KeyError, match="'f1'.*'loss'"):
-        trainer.fit(loader(), 1, monitor="f1")
+    stop = training.EarlyStopping("acc")
+    for monitor, settings in (
+        ("f1", {"monitor": "f1"}),
+        ("error", {"monitor": "error", "mode": "max"}),
+        ("height", {"monitor": "height"}),  # rather than that the name does not tell what is better
+        ("acc", {"early_stopping": stop}),
+        ("acc", {"early_stopping": stop, "monitor": "loss"}),
+        ("val_accuracy", {"early_stopping": training.EarlyStopping("val_accuracy")}),
+    ):
+        with pytest.raises(ValueError, match=f"no figure '{monitor}' to watch; there are 'loss', 'accuracy'$"):
+            trainer.fit(loader(), 1, **settings)
+    assert trainer.steps == 0
+    trainer.fit(loader(), 1, loader(), early_stopping=training.EarlyStopping("val_accuracy"), monitor="train_loss")
+    with pytest.raises(ValueError, match="no figure 'acc'.*'epoch', 'loss', 'accuracy', 'lr'"):  # they could add it
+        trainer.fit(loader(), 1, early_stopping=stop, callbacks=lambda trainer, row: None)
     with pytest.raises(RuntimeError, match="checkpoint"):
         trainer.load_best()
     with pytest.raises(TypeError, match="state_dict"):
         trainer.fit(iter([]), 1, checkpoint="nowhere", every_steps=2)
 
 
-# --- metrics ---------------------------------------------------------------------------------------------------------
-
-
-def test_accuracy():
-    scores = np.array([[0.1, 0.9, 0.0], [0.8, 0.1, 0.1], [0.2, 0.3, 0.5], [0.4, 0.3, 0.3]])
-    for outputs in (scores, tg.tensor(scores), tg.tensor(scores, requires_grad=True)):
-        for targets in ([1, 0, 1, 0], np.eye(3)[[1, 0, 1, 0]], tg.tensor([1, 0, 1, 0])):
-            found = training.accuracy(outputs, np.asarray(targets))
-            assert (found.item(), found.requires_grad) == (0.75, False)
-    assert training.accuracy([0.2, 0.7], [0, 0]).item() == 0.5
-    assert training.accuracy([[-1.0], [0.3]], [[0], [1]], threshold=0.0).item() == 1
-    pixels = np.random.default_rng(0).random((2, 3, 4, 5))
-    assert training.accuracy(pixels, pixels.argmax(1)).item() == 1
-    assert tg.compile(training.accuracy)(scores, np.array([1, 0, 1, 1])).item() == 0.5
-
-
-@pytest.mark.parametrize(
-    ("outputs", "targets", "words"),
-    [
-        (np.zeros((4, 3)), np.zeros(4), "integers"),
-        (np.zeros((4, 3)), np.zeros(3, int), "do not fit"),
-        (np.zeros((4, 1)), np.zeros(4), "do not fit"),
-        (np.zeros(4), np.zeros((4, 1)), "do not fit"),
-    ],
-)
-def test_accuracy_refuses(outputs, targets, words):
-    with pytest.raises(ValueError, match=words):
-        training.accuracy(outputs, targets)
-
-
 # --- early stopping --------------------------------------------------------------------------------------------------
-
-
-def stopped(values, **settings):
-    stop = training.EarlyStopping(**settings)
-    for value in values:
-        if stop(value):
-            break
-    return stop.epoch, stop.best_epoch, stop.best, stop.stopped
-
-
-def test_early_stopping():
-    assert stopped([3, 2, 1, 1, 1, 0], patience=2) == (5, 3, 1, True)
-    assert stopped([3, 2, 1, 0.95, 0.9, 0], patience=2, min_delta=0.2) == (5, 3, 1, True)
-    assert stopped([3, 2, 1, 0.9, 0.7], patience=2, min_delta=0.2) == (5, 5, 0.7, False)
-    assert stopped([1, 2, 3], monitor="accuracy", patience=1) == (3, 3, 3, False)
-    assert stopped([1, 2, 3], monitor="height", mode="min", patience=2) == (3, 1, 1, True)
-    assert stopped([math.nan, 1, math.nan, math.nan], patience=2) == (4, 2, 1, True)
-    assert stopped([{"loss": 1, "val_loss": 1}, {"loss": 0, "val_loss": 2}], patience=1) == (2, 1, 1, True)
-    assert stopped([tg.tensor(1.0), np.float32(2)], patience=1) == (2, 1, 1, True)
-    rows = [{"loss": 1, "val_loss": 1}, {"loss": 0, "val_loss": 2}]
-    assert stopped(rows, monitor="train_loss", patience=1) == (2, 2, 0, False)
-    with pytest.raises(ValueError, match="does not tell"):
-        training.EarlyStopping("height")
-    with pytest.raises(ValueError, match="patience"):
-        training.EarlyStopping(patience=0)
-    with pytest.raises(ValueError, match="min_delta"):
-        training.EarlyStopping(min_delta=-1)
-    with pytest.raises(ValueError, match="mode"):
-        training.EarlyStopping(mode="most")
-    with pytest.raises(RuntimeError, match="give it the model"):
-        training.EarlyStopping().restore(network())
-
-
-def test_early_stopping_restores_the_best(tmp_path):
-    model, stop = network(), training.EarlyStopping("accuracy", 2)
-    kept = model.state_dict()
-    stop(0.5, model)
-    with tg.no_grad():
-        model[0].weight *= 2
-    tg.save(stop.state_dict(), tmp_path / "stop.safetensors")
-    again = training.EarlyStopping("accuracy", 2)
-    again.load_state_dict(tg.load(tmp_path / "stop.safetensors"))
-    assert not again(0.4, model)
-    assert again(0.5, model)
-    again.restore(model)
-    np.testing.assert_array_equal(model[0].weight.numpy(), kept["0.weight"].numpy())
 
 
 def test_a_trainer_stops_early_and_ends_with_the_best(tmp_path):
@@ -470,39 +479,7 @@ def test_a_trainer_stops_early_and_ends_with_the_best(tmp_path):
     assert history.best("loss") == trainer.load_best() == history[stop.best_epoch - 1]
 
 
-# --- history, progress, Ctrl-C ---------------------------------------------------------------------------------------
-
-
-def test_history_in_files(tmp_path):
-    history = training.History(
-        [{"epoch": 1, "loss": 1 / 3, "val_loss": np.float32(0.1)}, {"epoch": 2, "loss": math.pi, "note": "best, yet"}]
-    )
-    assert type(history[0]["val_loss"]) is float
-    for name in ("history.json", "history.csv"):
-        history.save(tmp_path / name)
-        assert training.History.load(tmp_path / name) == history
-    assert history["val_loss"] == [pytest.approx(0.1), None]
-    assert "note" in history
-    assert len(list(history)) == len(history) == 2
-    assert repr(history).splitlines()[0].split() == ["epoch", "loss", "val_loss", "note"]
-    assert repr(training.History()) == "History()"
-    with pytest.raises(KeyError, match="'accuracy'.*'epoch', 'loss'"):
-        history["accuracy"]
-    with pytest.raises(ValueError, match="json"):
-        history.save(tmp_path / "history.txt")
-    with pytest.raises(ValueError, match="no epoch"):
-        training.History().best()
-
-
-def test_history_plot(tmp_path):
-    pytest.importorskip("matplotlib")
-    history = training.History([{"epoch": 1, "loss": 1.0, "val_loss": 2.0, "lr": 1.0, "note": "x", "accuracy": 0.5}])
-    figure = history.plot(tmp_path / "history.svg")
-    assert [axes.get_title() for axes in figure.axes] == ["loss", "accuracy"]
-    assert [len(axes.lines) for axes in figure.axes] == [2, 1]
-    assert (tmp_path / "history.svg").read_text(encoding="utf-8").startswith("<?xml")
-    with pytest.raises(ValueError, match="nothing to draw"):
-        training.History().plot()
+# --- progress --------------------------------------------------------------------------------------------------------
 
 
 class Terminal(io.StringIO):
@@ -524,35 +501,3 @@ def test_progress(monkeypatch, capsys):
     monkeypatch.setattr(sys, "stderr", Terminal())
     trainer_of(network()).fit(loader(), 2)
     assert sys.stderr.getvalue() == ""
-
-
-@pytest.fixture
-def ctrl_c():
-    """Ctrl-C as programs find it, also where the tests run in the background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.skipif(os.name != "posix", reason="a signal is sent")
-def test_ctrl_c_stops_between_two_steps(tmp_path, ctrl_c):
-    trainer = trainer_of(network())
-    steps = []
-
-    class Loader(data.DataLoader):
-        def __iter__(self):
-            for number, batch in enumerate(super().__iter__()):
-                if number == 3:
-                    os.kill(os.getpid(), signal.SIGINT)
-                steps.append(number)
-                yield batch
-
-    batches = Loader(data.TensorDataset(X, Y), 8)
-    with pytest.raises(KeyboardInterrupt):
-        trainer.fit(batches, 2, checkpoint=tmp_path)
-    assert trainer.steps == 4
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    other = trainer_of(network(seed=7))
-    history = other.fit(loader(shuffle=False), 2, checkpoint=tmp_path, resume=True)
-    whole = trainer_of(network()).fit(loader(shuffle=False), 2)
-    assert history == whole

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import random
 import signal
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import time
 import traceback
-import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -45,11 +46,46 @@ def same(a, b, path="state"):
         assert a == b or a != a, f"{path}: {a} {b}"
 
 
-def in_a_copy(folder, result, moment=None, number=0):
-    """Run the program in a copy of this process, which kills itself at the given moment; True if it lived."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        child = os.fork()
+@pytest.fixture(scope="module")
+def nursery(tmp_path_factory):
+    """A process to make copies of, and a folder with the result of the program, which it has run once.
+
+    A copy of this process would lack the threads of libraries that tests before these have loaded.
+    """
+    here, there = multiprocessing.Pipe()
+    folder = tmp_path_factory.mktemp("whole")
+    process = multiprocessing.get_context("spawn").Process(target=_nursery, args=(there, folder), daemon=True)
+    process.start()
+    there.close()
+    here.recv()
+    yield here, folder
+    here.close()
+    process.join()
+
+
+def _nursery(connection, folder):
+    training_program.main(folder / "run", folder / "result.safetensors", EPOCHS)
+    connection.send("ready")
+    with suppress(EOFError):
+        while True:
+            connection.send(_status_of_copy(*connection.recv()))
+
+
+@pytest.fixture
+def in_a_copy(nursery):
+    """Runs the program in a process that can kill itself at a given moment; True if it lived."""
+
+    def run(*arguments):
+        nursery[0].send(arguments)
+        status = nursery[0].recv()
+        assert status in (0, signal.SIGKILL), f"the program failed: {status}"
+        return status == 0
+
+    return run
+
+
+def _status_of_copy(folder, result, moment=None, number=0):
+    child = os.fork()
     if child == 0:
         try:
             if moment is not None:
@@ -59,9 +95,7 @@ def in_a_copy(folder, result, moment=None, number=0):
             traceback.print_exc()
             os._exit(1)
         os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert status in (0, signal.SIGKILL), f"the program failed: {status}"
-    return status == 0
+    return os.waitpid(child, 0)[1]
 
 
 def _die_at(moment, number):
@@ -96,11 +130,9 @@ def _die_at(moment, number):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def whole(nursery):
     """What a run gives that nobody kills."""
-    folder = tmp_path_factory.mktemp("whole")
-    training_program.main(folder / "run", folder / "result.safetensors", EPOCHS)
-    return tg.load(folder / "result.safetensors")
+    return tg.load(nursery[1] / "result.safetensors")
 
 
 @needs_fork
@@ -113,7 +145,7 @@ def whole(tmp_path_factory):
         [("half written", 1), ("written", 5), ("half written", 7), ("a step", 5), ("evaluation", 3)],
     ],
 )
-def test_killed_and_resumed(whole, moments, tmp_path):
+def test_killed_and_resumed(whole, in_a_copy, moments, tmp_path):
     result = tmp_path / "result.safetensors"
     for moment in moments:
         assert not in_a_copy(tmp_path / "run", result, *moment), moment
@@ -254,6 +286,27 @@ def test_arrays_keep_their_order_in_memory(tmp_path):
     assert "model.0.weight" in state["layout"]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="a signal is sent")
+def test_interrupted_between_two_steps(tmp_path, ctrl_c):
+    class Pressed(data.DataLoader):
+        def __iter__(self):
+            for number, batch in enumerate(super().__iter__()):
+                if number == 3:
+                    os.kill(os.getpid(), signal.SIGINT)
+                yield batch
+
+    _, trainer = parts()
+    history = trainer.fit(loader(shuffle=False), 2)
+    _, first = parts()
+    with pytest.raises(KeyboardInterrupt):
+        first.fit(Pressed(data.TensorDataset(X, Z), 4), 2, checkpoint=tmp_path)
+    assert first.steps == 4
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    _, second = parts(5)
+    assert second.fit(loader(shuffle=False), 2, checkpoint=tmp_path, resume=True) == history
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a signal is sent")
 def test_interrupted_in_the_validation(tmp_path, ctrl_c):
     class Pressed(data.DataLoader):
         def __iter__(self):

@@ -1,7 +1,7 @@
 """Data: datasets, and batches of them; digits, pictures, and transforms that make more of them."""
 
 from . import transforms
-from .dataset import Dataset, Subset, TensorDataset, collate, random_split
+from .dataset import ConcatDataset, Dataset, Subset, TensorDataset, collate, default_collate, random_split
 from .digits import Digits, mnist
 from .download import FetchError, fetch
 from .idx import read_idx, write_idx
@@ -13,6 +13,7 @@ from .transformed import Transformed, augment
 
 __all__ = [
     "BatchSampler",
+    "ConcatDataset",
     "DataLoader",
     "Dataset",
     "Digits",
@@ -29,6 +30,7 @@ __all__ = [
     "WorkerInfo",
     "augment",
     "collate",
+    "default_collate",
     "fetch",
     "get_worker_info",
     "mnist",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -126,6 +127,40 @@ class Subset(Dataset):
         return batch_of(self.dataset, self.indices[indices])
 
 
+class ConcatDataset(Dataset):
+    """Datasets one after the other.
+
+    Parameters
+    ----------
+    datasets : iterable of Dataset
+
+    Examples
+    --------
+    >>> from tinygrad_nn import data
+    >>> both = data.ConcatDataset([data.TensorDataset([1, 2]), data.TensorDataset([3])])
+    >>> len(both), both[2]
+    (3, (tensor(3),))
+    """
+
+    def __init__(self, datasets: Iterable[Any]) -> None:
+        self.datasets = list(datasets)
+        if not self.datasets:
+            raise ValueError("ConcatDataset needs at least one dataset")
+        self.cumulative_sizes: list[int] = np.cumsum([len(dataset) for dataset in self.datasets]).tolist()
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice | np.ndarray):
+            return self.batch(np.arange(len(self))[index])
+        place = index + len(self) if index < 0 else index
+        if not 0 <= place < len(self):
+            raise IndexError(f"ConcatDataset: there is no sample {index} among {len(self)}")
+        which = bisect_right(self.cumulative_sizes, place)
+        return self.datasets[which][int(place - (self.cumulative_sizes[which - 1] if which else 0))]
+
+    def __len__(self) -> int:
+        return self.cumulative_sizes[-1]
+
+
 def random_split(dataset: Any, lengths: Sequence[float], generator: np.random.Generator | None = None) -> list[Subset]:
     """A dataset divided by chance.
 
@@ -161,7 +196,7 @@ def random_split(dataset: Any, lengths: Sequence[float], generator: np.random.Ge
             f"random_split: the lengths must add up to {total}, the number of samples, or to 1 if they are shares; "
             f"{list(lengths)} do not"
         )
-    order = check_generator(generator).permutation(total)
+    order = as_generator(generator).permutation(total)
     ends = np.cumsum(counts)
     return [Subset(dataset, order[end - count : end]) for count, end in zip(counts, ends)]
 
@@ -204,6 +239,5 @@ def collate(samples: Sequence[Any]) -> Any:
     return plain_tensor(np.stack(arrays))
 
 
-def check_generator(generator: np.random.Generator | None) -> np.random.Generator:
-    """The generator to draw from: the one given, else the default one."""
-    return as_generator(generator)
+#: PyTorch's name of it.
+default_collate = collate

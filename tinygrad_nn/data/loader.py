@@ -10,7 +10,7 @@ import numpy as np
 from ..random import as_generator, default_generator
 from ..values import plain_tensor
 from .dataset import Subset, TensorDataset
-from .sampler import RandomSampler, Sampler, SequentialSampler
+from .sampler import RandomSampler, Sampler, SequentialSampler, check_count
 from .seeding import Fetcher, Task, generators_in, put_back, state_of
 
 if TYPE_CHECKING:
@@ -50,8 +50,10 @@ class DataLoader:
     worker_init_fn : callable, optional
         Called in each worker process with its number, at its start.
     multiprocessing_context : str or multiprocessing context, optional
-        How processes are started: ``"fork"``, ``"spawn"`` or ``"forkserver"``; Python's default unless given. But for
-        ``"fork"``, the dataset must be one that `pickle` takes.
+        How processes are started: ``"fork"``, ``"forkserver"`` or ``"spawn"``. Unless given, as Python does it by
+        default; but where that is to copy this process, ``"fork"``, and JAX, TensorFlow or Polars is loaded or another
+        thread runs (daemons aside), ``"forkserver"``, as a copy could wait for them for ever. Processes that are no
+        copies take longer to start, import the main module, and take only what `pickle` does.
     generator : numpy.random.Generator, optional
         For the order; the default one (`tinygrad_nn.manual_seed`) unless given.
     prefetch_factor : int, optional
@@ -63,15 +65,17 @@ class DataLoader:
     ------
     ValueError
         For arguments that exclude each other or are out of range.
+    TypeError
+        If the dataset or a function must be pickled for worker processes and cannot be.
     RuntimeError
         If a worker process dies. What is raised in one is raised here too, with its traceback as the cause.
 
     Notes
     -----
-    One seed gives the same batches, whatever `num_workers` is, also where samples are made by chance: while a batch
-    is made, the generators that the dataset and `collate_fn` hold, the default one, `random` and `numpy.random` start
-    from a seed that belongs to that batch, and are afterwards as before. A generator counts as held if attributes,
-    short lists and dicts, closures, or global variables that methods name lead to it.
+    One seed gives the same batches, whatever `num_workers` and the context are, also where samples are made by chance:
+    while a batch is made, the generators that the dataset and `collate_fn` hold, the default one, `random` and
+    `numpy.random` start from a seed that belongs to that batch, and are afterwards as before. A generator counts as
+    held if attributes, short lists and dicts, closures, or global variables that methods name lead to it.
 
     Ending a loop early ends the processes.
 
@@ -106,10 +110,11 @@ class DataLoader:
         prefetch_factor: int | None = None,
         persistent_workers: bool = False,
     ) -> None:
-        _whole("batch_size", batch_size, 1)
-        _whole("num_workers", num_workers, 0)
         prefetch_factor = 2 if prefetch_factor is None else prefetch_factor
-        _whole("prefetch_factor", prefetch_factor, 1)
+        check_count("DataLoader: batch_size", batch_size)
+        check_count("DataLoader: num_workers", num_workers, least=0)
+        check_count("DataLoader: prefetch_factor", prefetch_factor)
+        _check_context(multiprocessing_context)
         as_generator(generator)
         if sampler is not None and shuffle:
             raise ValueError("DataLoader: a sampler decides the order itself; leave shuffle out, or the sampler")
@@ -340,7 +345,12 @@ def _put_all_back(generators: list[np.random.Generator], states: list[dict[str, 
         put_back(generator, state)
 
 
-def _whole(name: str, value: Any, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        what = "a positive whole number" if least else "a whole number that is not negative"
-        raise ValueError(f"DataLoader: {name} must be {what}, not {value!r}")
+def _check_context(given: Any) -> None:
+    if given is not None:
+        from multiprocessing import get_all_start_methods
+
+        if given not in get_all_start_methods() and not hasattr(given, "get_start_method"):
+            raise ValueError(
+                f"DataLoader: multiprocessing_context is {', '.join(map(repr, get_all_start_methods()))} or a context "
+                f"of multiprocessing, not {given!r}"
+            )

@@ -94,7 +94,7 @@ class RandomSampler(Sampler):
     ) -> None:
         as_generator(generator)
         if num_samples is not None:
-            _check_count("RandomSampler", num_samples)
+            check_count("RandomSampler", num_samples)
         self.data_source = data_source
         self.replacement = replacement
         self.generator = generator
@@ -178,7 +178,7 @@ class WeightedRandomSampler(Sampler):
 
     def __init__(self, weights: ArrayLike, num_samples: int, replacement: bool = True, generator: Any = None) -> None:
         as_generator(generator)
-        _check_count("WeightedRandomSampler", num_samples)
+        check_count("WeightedRandomSampler", num_samples)
         self.weights = np.asarray(as_array(weights, copy=False), np.float64)
         if self.weights.ndim != 1:
             raise ValueError(f"WeightedRandomSampler: one weight a sample, not an array of {self.weights.shape}")
@@ -221,7 +221,7 @@ class BatchSampler(Sampler):
     """
 
     def __init__(self, sampler: Any, batch_size: int, drop_last: bool) -> None:
-        _check_count("BatchSampler: batch_size", batch_size)
+        check_count("BatchSampler: batch_size", batch_size)
         self.sampler = sampler
         self.batch_size = int(batch_size)
         self.drop_last = drop_last
@@ -241,6 +241,8 @@ class BatchSampler(Sampler):
         return count // self.batch_size if self.drop_last else -(-count // self.batch_size)
 
 
-def _check_count(what: str, count: Any) -> None:
-    if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
-        raise ValueError(f"{what} takes a positive whole number, not {count!r}")
+def check_count(what: str, count: Any, least: int = 1) -> None:
+    """Refuse what is no whole number, or too small a one."""
+    if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < least:
+        kind = "positive whole number" if least else "whole number that is not negative"
+        raise ValueError(f"{what} takes a {kind}, not {count!r}")

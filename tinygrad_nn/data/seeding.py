@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random as python_random
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -43,6 +43,12 @@ def generators_in(*holders: Any) -> list[np.random.Generator]:
         else:
             waiting += reversed(list(_parts(holder)))
     return list(found.values())
+
+
+def all_generators(*holders: Any) -> list[np.random.Generator]:
+    """The default generator and those that objects hold or name."""
+    default = default_generator()
+    return [default, *(g for g in generators_in(*holders) if g is not default)]
 
 
 def _parts(holder: Any) -> Iterable[Any]:
@@ -95,12 +101,13 @@ def put_back(generator: np.random.Generator, state: dict[str, Any]) -> None:
     name = type(generator.bit_generator).__name__
     if state.get("bit_generator") != name:
         raise ValueError(f"this state is of a {state.get('bit_generator')} generator, not of a {name} one")
-    generator.bit_generator.state = _as_numpy(state)
+    generator.bit_generator.state = with_arrays(state)
 
 
-def _as_numpy(state: Any) -> Any:
-    if isinstance(state, dict):
-        return {key: _as_numpy(value) for key, value in state.items()}
+def with_arrays(state: Any) -> Any:
+    """A state as NumPy takes it, with arrays in place of the Tensors that a file gives."""
+    if isinstance(state, Mapping):
+        return {key: with_arrays(value) for key, value in state.items()}
     return np.asarray(state) if isinstance(state, Tensor) else state
 
 
@@ -114,9 +121,7 @@ class BatchSeeds:
     """
 
     def __init__(self, *holders: Any) -> None:
-        own = generators_in(*holders)
-        default = default_generator()
-        self.generators = [default, *(g for g in own if g is not default)]
+        self.generators = all_generators(*holders)
         self._legacy = np.random.MT19937(0)
 
     def bases(self, source: np.random.Generator) -> list[int]:

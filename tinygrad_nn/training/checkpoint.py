@@ -12,20 +12,13 @@ from weakref import ref
 
 import numpy as np
 
-from ..data.seeding import generators_in, put_back, state_of
-from ..random import default_generator
-from ..tensor import Tensor, as_array
+from ..data.seeding import all_generators, put_back, state_of, with_arrays
+from ..tensor import as_array
 
 LAST, BEST = "last.safetensors", "best.safetensors"
 
 
 # --- random numbers --------------------------------------------------------------------------------------------------
-
-
-def all_generators(*holders: Any) -> list[np.random.Generator]:
-    """The default generator and those that objects hold."""
-    default = default_generator()
-    return [default, *(g for g in generators_in(*holders) if g is not default)]
 
 
 def random_state(*holders: Any) -> dict[str, Any]:
@@ -48,16 +41,9 @@ def restore_random(state: Mapping[str, Any], *holders: Any) -> None:
         )
     for generator, one in zip(generators, state["generators"]):
         put_back(generator, one)
-    python = state["python"]
-    words = np.asarray(as_array(python["words"], copy=False)).tolist()
-    python_random.setstate((python["version"], tuple(words), python["gauss"]))
-    np.random.set_state(_plain(state["numpy"]))  # noqa: NPY002
-
-
-def _plain(state: Any) -> Any:
-    if isinstance(state, Mapping):
-        return {key: _plain(value) for key, value in state.items()}
-    return np.asarray(as_array(state, copy=False)) if isinstance(state, Tensor) else state
+    python = with_arrays(state["python"])
+    python_random.setstate((python["version"], tuple(python["words"].tolist()), python["gauss"]))
+    np.random.set_state(with_arrays(state["numpy"]))  # noqa: NPY002
 
 
 # --- model and optimizer ---------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ import numpy as np
 from ..autodiff.tree import flatten, map_leaves
 from ..modes import no_grad
 from ..nn.utils import clip_grad_norm_
+from ..optim.closure import ClosureOptimizer
+from ..optim.newton import NewtonCG
 from ..tensor import Tensor
 from .checkpoint import Kept
 
@@ -96,11 +99,7 @@ class Stepper:
         else:
             made = self._call(what, batch)
         loss = made[0].item()
-        rest = made[1:]
-        if self.metrics and self.level != WHOLE:
-            outputs, targets = rest
-            with no_grad():
-                rest = tuple([metric(outputs, targets) for metric in self.metrics.values()])
+        rest = self._measured(*made[1:]) if self.metrics and self.level != WHOLE else made[1:]
         return loss, [x.item() if hasattr(x, "item") else float(x) for x in rest]
 
     def _call(self, what: str, batch: Any) -> tuple[Any, ...]:
@@ -122,6 +121,8 @@ class Stepper:
             level, self.level = self.level, lower
             try:
                 made = self._call(what, batch)
+                if self.level == WITHOUT_METRICS:  # what is wrong with them otherwise too is no reason for a warning
+                    self._measured(*made[1:])
             except Exception:
                 self.level = level
                 raise
@@ -129,6 +130,10 @@ class Stepper:
                 part = "the metrics are" if lower == WITHOUT_METRICS else "the step is"
                 _warn(f"{part} not compiled, so training is slower; compile=False does without this warning.\n{reason}")
             return made
+
+    def _measured(self, outputs: Any, targets: Any) -> list[Any]:
+        with no_grad():
+            return [metric(outputs, targets) for metric in self.metrics.values()]
 
     def _function(self, what: str, batch: Any) -> tuple[Any, tuple[Any, ...]]:
         """The function for a kind of batch, and its arguments: the entries of a tuple or list one by one."""
@@ -212,7 +217,7 @@ class Stepper:
             return (loss,)
         with no_grad():
             if measured:
-                return (loss, *(metric(outputs, targets) for metric in self.metrics.values()))
+                return (loss, *self._measured(outputs, targets))
             return (loss, map_leaves(_detached, outputs), targets)
 
     # --- a look at whether both are the same -------------------------------------------------------------------------
@@ -226,7 +231,7 @@ class Stepper:
         and then the function is not one that can be compiled.
         """
         kept = Kept(self.model, self.optimizer, self.loss_of, self.step)
-        with no_grad() if not _differentiates(self) else _nothing():
+        with no_grad() if self.step is None else nullcontext():  # a step of one's own may take derivatives
             expected = self._forward(batch)[0].item()
         kept.restore(parameters=False)
         before = _recordings_of(self._made)
@@ -258,25 +263,11 @@ def _recordings_of(made: Mapping[Any, Any]) -> int:
     return sum(getattr(function, "_recorded", 0) for (what, _, _), function in made.items() if what == "train")
 
 
-def _differentiates(stepper: Stepper) -> bool:
-    """Whether the loss itself may need derivatives: that of a step of one's own."""
-    return stepper.step is not None
-
-
-class _nothing:
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-
 def takes_closure(optimizer: Any) -> str | None:
     """What closure an optimizer must have in its step: one with gradients, one that leaves the graph, or none."""
-    kinds = {kind.__name__ for kind in type(optimizer).__mro__}
-    if "ClosureOptimizer" not in kinds:
+    if not isinstance(optimizer, ClosureOptimizer):
         return None
-    return GRAPH if "NewtonCG" in kinds else GRADIENTS
+    return GRAPH if isinstance(optimizer, NewtonCG) else GRADIENTS
 
 
 def inputs_and_target(batch: Any) -> tuple[tuple[Any, ...], Any]:

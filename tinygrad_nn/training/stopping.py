@@ -37,13 +37,13 @@ def monitored(monitor: str, row: Mapping[str, Any]) -> float:
 
     Raises
     ------
-    KeyError
+    ValueError
         If the epoch has no such figure.
     """
     for name in (f"val_{monitor}", monitor, monitor.removeprefix("train_")):
         if row.get(name) is not None:
             return float(row[name])
-    raise KeyError(f"there is no figure {monitor!r} to look at; there are {', '.join(map(repr, row))}")
+    raise ValueError(f"there is no figure {monitor!r} to watch; there are {', '.join(map(repr, row))}")
 
 
 class EarlyStopping:

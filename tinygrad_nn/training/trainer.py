@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from ..nn.module import Module
 from .checkpoint import Folder, load_network, network_state, random_state, restore_random
+from .checks import check_fit, check_parts, check_watched, named
 from .history import History
 from .interrupt import Interrupt
+from .metrics import told
 from .progress import Bar
-from .stepping import ORDINARY, Stepper, samples_in, takes_closure
+from .stepping import ORDINARY, Stepper, samples_in
 from .stopping import EarlyStopping, better_is, monitored
 
 
@@ -26,9 +29,10 @@ class Trainer:
         ``loss_of(outputs, target)`` gives the loss of a batch, a Tensor without axes, as modules such as `nn.BCELoss`
         do. None if `step` is given.
     optimizer : Optimizer
-        Of the parameters of `model`.
+        Of the parameters of `model`, or of some of them.
     metrics : dict, optional
-        By name, functions of ``(outputs, target)`` that give a number for a batch, such as `accuracy`.
+        By name, functions of ``(outputs, target)`` that give a number for a batch, such as `accuracy`, which learns
+        from the loss whether outputs are probabilities or logits.
     scheduler : learning rate scheduler, optional
         Its ``step()`` is called after each epoch; one that watches a figure is given what `fit` watches.
     clip_norm : float, optional
@@ -50,6 +54,11 @@ class Trainer:
         Epochs that it has completed.
     steps : int
         Batches that it has trained on.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arguments that are not as said here, and an optimizer that holds nothing of the model that can be trained.
 
     Notes
     -----
@@ -89,34 +98,18 @@ class Trainer:
         step: Callable[..., Any] | None = None,
         scheduler_every: str = "epoch",
     ) -> None:
-        if not isinstance(model, Module):
-            raise TypeError(f"Trainer: model must be an nn.Module, not a {type(model).__name__}")
-        if (loss_of is None) is (step is None):
-            raise TypeError("Trainer: give either loss_of, or None and step=, which computes the loss itself")
-        for what, function in (("loss_of", loss_of), ("step", step)):
-            if function is not None and not callable(function):
-                raise TypeError(f"Trainer: {what} must be callable, not a {type(function).__name__}")
-        if not hasattr(optimizer, "param_groups"):
-            raise TypeError(f"Trainer: optimizer must be one of tg.optim, not a {type(optimizer).__name__}")
-        if clip_norm is not None and (not clip_norm > 0 or takes_closure(optimizer)):
-            raise ValueError(
-                f"Trainer: clip_norm must be above 0, not {clip_norm!r}"
-                if not clip_norm > 0
-                else f"Trainer: {type(optimizer).__name__} chooses its steps by the gradient; leave clip_norm out"
-            )
-        if scheduler_every not in ("epoch", "batch"):
-            raise ValueError(f'Trainer: scheduler_every is "epoch" or "batch", not {scheduler_every!r}')
-        metrics = _named(metrics)
+        self.metrics = named(metrics)
+        check_parts(model, loss_of, optimizer, clip_norm, step, scheduler_every)
         self.model = model
         self.loss_of = loss_of
         self.optimizer = optimizer
-        self.metrics = metrics
         self.scheduler = scheduler
         self.scheduler_every = scheduler_every
         self.step = step
         self.history = History()
         self.epoch = self.steps = 0
-        self._stepper = Stepper(model, loss_of, optimizer, metrics, clip_norm, step, compile)
+        measures = {name: told(metric, loss_of) for name, metric in self.metrics.items()}
+        self._stepper = Stepper(model, loss_of, optimizer, measures, clip_norm, step, compile)
         self._folder: Folder | None = None
         self._position = 0
         self._sums: list[float] = []
@@ -178,6 +171,9 @@ class Trainer:
 
         Raises
         ------
+        ValueError
+            If there is no figure of the name that `monitor` or `early_stopping` watches: at once, or, where there are
+            callbacks, which may add it, after the first epoch.
         FloatingPointError
             If the loss becomes NaN or infinite. The checkpoint is then of before.
         KeyboardInterrupt
@@ -190,29 +186,25 @@ class Trainer:
         callbacks, datasets and models change is theirs to keep. To resume within an epoch, the loader must have a
         ``state_dict``, or be a list of batches.
         """
-        self._check_loader(loader, epochs, every_steps, every_seconds)
+        check_fit(loader, epochs, every_steps, every_seconds)
         calls = [callbacks] if callable(callbacks) else list(callbacks)
         if monitor is None:
             monitor = "loss" if early_stopping is None else early_stopping.monitor
             mode = mode if early_stopping is None or mode != "auto" else early_stopping.mode
+        if not calls:  # which could add figures
+            watched = [monitor] if early_stopping is None else [monitor, early_stopping.monitor]
+            check_watched(watched, self.metrics, validation is not None)
         self._watched = monitor, better_is(monitor, mode)
-        if not calls:  # which could add it
-            monitored(monitor, {name: 0.0 for n in ("loss", *self.metrics) for name in (n, f"val_{n}")})
         self._parts = (loader, validation, early_stopping)
         self._folder = None if checkpoint is None else Folder(checkpoint)
         self._due = every_steps, every_seconds
         self._written = time.monotonic()
-        modes = [(module, module.training) for module in self.model.modules()]
         self._begin(resume)
-        try:
-            with Interrupt() as interrupt:
-                while self.epoch < epochs and not self._stopped:
-                    self._one_epoch(interrupt, epochs, calls, progress)
-                if interrupt.wanted:
-                    interrupt.now()
-        finally:
-            for module, training in modes:
-                module._set("training", training)
+        with _modes_kept(self.model), Interrupt() as interrupt:
+            while self.epoch < epochs and not self._stopped:
+                self._one_epoch(interrupt, epochs, calls, progress)
+            if interrupt.wanted:
+                interrupt.now()
         if early_stopping is not None and early_stopping.restore_best and early_stopping.best is not None:
             early_stopping.restore(self.model)
         return self.history
@@ -317,10 +309,9 @@ class Trainer:
             raise ValueError("Trainer: the loader gave no samples; an iterator can be passed through once only")
 
     def _evaluated(self, loader: Iterable[Any], interrupt: Interrupt | None) -> dict[str, float]:
-        modes = [(module, module.training) for module in self.model.modules()]
-        self.model.eval()
         sums = [0.0] * (2 + len(self.metrics))
-        try:
+        with _modes_kept(self.model):
+            self.model.eval()
             for batch in loader:
                 loss, values = self._stepper.evaluate(batch)
                 count = samples_in(batch)
@@ -328,9 +319,6 @@ class Trainer:
                     sums[place] += value * count
                 if interrupt is not None and interrupt.wanted:
                     interrupt.now()
-        finally:
-            for module, training in modes:
-                module._set("training", training)
         if not sums[0]:
             raise ValueError("Trainer: there are no samples to evaluate on")
         return self._means(sums)
@@ -436,28 +424,16 @@ class Trainer:
             if self._folder is not None:
                 self._folder.write_best({"model": self.model.state_dict(), "row": row})
 
-    def _check_loader(self, loader: Any, epochs: int, every_steps: int | None, every_seconds: float | None) -> None:
-        if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0:
-            raise ValueError(f"Trainer: epochs is a whole number, not {epochs!r}")
-        if every_steps is not None and every_steps < 1:
-            raise ValueError(f"Trainer: every_steps is a number of steps, not {every_steps!r}")
-        within = every_steps is not None or every_seconds is not None
-        if within and not hasattr(loader, "state_dict") and not isinstance(loader, list | tuple):
-            raise TypeError(
-                "Trainer: to keep checkpoints within an epoch, the loader must be a DataLoader, a list of batches, or "
-                "have a state_dict() and load_state_dict()"
-            )
 
-
-def _named(metrics: Any) -> dict[str, Callable[..., Any]]:
-    if metrics is None:
-        return {}
-    if not isinstance(metrics, Mapping):
-        raise TypeError(f'Trainer: metrics is a dict of functions by name, {{"accuracy": accuracy}}, not {metrics!r}')
-    for name, metric in metrics.items():
-        if not callable(metric) or not isinstance(name, str) or name in ("loss", "epoch", "lr"):
-            raise TypeError(f"Trainer: {name!r}: {metric!r} is not a metric: a function under a name of its own")
-    return dict(metrics)
+@contextmanager
+def _modes_kept(model: Module) -> Iterator[None]:
+    """Afterwards every module is in the mode, training or evaluation, that it was in."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module._set("training", training)
 
 
 def _state_of(part: Any) -> Any:

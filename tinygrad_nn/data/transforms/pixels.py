@@ -82,6 +82,8 @@ class ToDtype(Transform):
         if self.dtype.kind in "iu" and images.dtype.kind == "f":
             if images.size and not (images.min() >= 0 and images.max() <= 1):
                 raise ValueError(f"ToDtype: values from 0 to 1 become {self.dtype}; these are not all in that range")
+            if self.dtype.itemsize > 4:  # the largest of these numbers is none that a float has
+                raise TypeError(f"ToDtype: scale=True makes integers of at most 32 bits, not {self.dtype}")
             return np.rint(images * np.float64(np.iinfo(self.dtype).max)).astype(self.dtype)
         raise TypeError(
             f"ToDtype: scale=True goes from integers to floats or back, not from {images.dtype} to {self.dtype}"

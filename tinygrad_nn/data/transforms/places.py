@@ -11,7 +11,7 @@ from .base import Transform, pair, probability, whole
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-MODES = {"constant": "constant", "edge": "edge", "reflect": "reflect", "symmetric": "symmetric"}
+MODES = ("constant", "edge", "reflect", "symmetric")
 
 
 class _Flip(Transform):
