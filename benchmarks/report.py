@@ -14,7 +14,7 @@ PEERS = (
     "autograd", "MyGrad", "micrograd",
 )  # fmt: skip
 #: Further columns of ours, in the table of what is compiled.
-OURS_TOO = (f"{OURS}, gradients kept", f"{OURS}, first call", f"{OURS}, eager")
+OURS_TOO = (f"{OURS}, gradients kept", f"{OURS}, first call", f"{OURS}, eager", f"{OURS}, Trainer")
 
 
 def progress(result: Result) -> str:
@@ -76,8 +76,7 @@ def _conditions(report: Mapping[str, Any]) -> str:
         f"threads for each library: {machine['threads']}. {', '.join(installed)}.",
         f"{report['rounds']} rounds, in which the columns take turns; a timed sample lasts {report['block_seconds']} s "
         "at least. Machines are noisy: what counts is the ratio within one run.",
-        "Written by `python -m benchmarks`. Rows D and E (a convolutional network) and F (an LSTM) wait for those "
-        "layers. DeZero is left out: 0.0.13 cannot be imported under NumPy 2.",
+        "Written by `python -m benchmarks`. DeZero is left out: 0.0.13 cannot be imported under NumPy 2.",
     ]
     if missing:
         lines.append(f"Not installed: {', '.join(missing)}.")

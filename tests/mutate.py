@@ -11,6 +11,7 @@ A mutant that computes the same function is no fault. It is told apart only wher
 
 - two rules with the same code are exchanged;
 - a rule that is zero is multiplied;
+- work with zeros that `is_nothing` would save is done;
 - a condition is left out of which both outcomes came up in the checks, and none failed: the two branches agree, one is
   only quicker, or rounds less.
 """
@@ -193,8 +194,14 @@ def sides(node: Any) -> list[tuple[str, Any]]:
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and not isinstance(node.operand, ast.Constant):
         return [("without its sign", node.operand)]
     if isinstance(node, ast.IfExp):
-        return [("always its first branch", node.body), ("always its second branch", node.orelse)]
+        second = [] if _is_shortcut(node) else [("always its second branch", node.orelse)]
+        return [("always its first branch", node.body), *second]
     return []
+
+
+def _is_shortcut(node: ast.IfExp) -> bool:
+    """Whether the first branch only leaves out the work with zeros: `is_nothing` tells zeros from the rest."""
+    return isinstance(node.test, ast.Call) and ast.unparse(node.test.func) == "is_nothing"
 
 
 def code_mutants(f: Any) -> Iterator[tuple[str, Any, set[bool]]]:

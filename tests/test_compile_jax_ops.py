@@ -89,8 +89,14 @@ def test_indices_that_are_the_same_in_every_call(name):
     check_cases(name, fixed=True)
 
 
+#: Run by NumPy between jitted pieces: what looks at numbers, and kernels that are tuned for NumPy alone.
+ON_THE_HOST = {"checked_rows", "nonzero", "normalize", "part"} | {
+    f"{layer}_{part}" for layer in ("rnn", "lstm", "gru") for part in ("sequence", "adjoint")
+}
+
+
 def test_every_op_has_a_row():
-    assert [name for name in OPS if name not in ROWS] == ["nonzero", "part"]
+    assert {name for name in OPS if name not in ROWS} == ON_THE_HOST
 
 
 SPECIAL = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0, -3.0, 1e30, -1e30, 1e-30, 20.0, -20.0, 2.5]

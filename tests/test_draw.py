@@ -146,6 +146,31 @@ def test_no_derivative_on_the_way_to_a_constant():
     assert to_k.label() == []
 
 
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("size", [1, 3])
+@pytest.mark.parametrize(
+    "name", ["mse_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy"]
+)
+def test_formulas_of_losses_give_their_derivatives(name, size, reduction):
+    F = tinygrad_nn.nn.functional
+    rng = np.random.default_rng(0)
+    labels = name == "cross_entropy"
+    x = tg.tensor(rng.uniform(0.1, 0.9, (size, 4) if labels else size), requires_grad=True, name="x")
+    t = tg.tensor(rng.integers(0, 4, size) if labels else rng.uniform(size=size), requires_grad=not labels, name="t")
+    loss = getattr(F, name)(x, t, reduction=reduction)
+    loss.backward(np.ones(loss.shape))
+    edges = [edge for edge in tg.draw(loss).edges if edge.differentiable]
+    assert len(edges) == (1 if labels else 2)
+    known = {
+        "x": x.numpy(), "t": t.numpy(), "softmax": tg.softmax, "log": np.log, "σ": tg.sigmoid,
+        "onehot": lambda labels: np.eye(4)[labels],
+    }  # fmt: skip
+    for edge, leaf in zip(sorted(edges, key=lambda edge: edge.position), (x, t)):
+        assert "mean" not in edge.formula
+        value = eval(edge.formula.replace("·", "*").replace("−", "-"), known)
+        np.testing.assert_allclose(np.asarray(value), leaf.grad.numpy(), rtol=1e-10)
+
+
 def test_plain_numbers_stand_in_the_formula():
     x = leaf(2.0)
     y = (x - (-1.5)) ** 3 / 2

@@ -166,6 +166,14 @@ def test_a_second_backward_says_which_tensor_is_stale():
     assert x.grad.item() == pytest.approx(2 * np.exp(4.0))  # the failed pass added nothing
 
 
+def test_a_second_pass_through_an_op_of_several_results_says_so():
+    x = tg.tensor(np.ones((2, 8)), requires_grad=True)
+    y = (tg.nn.LayerNorm(8)(x) ** 2).sum()
+    y.backward()
+    with pytest.raises(RuntimeError, match=r"results of normalize of shapes \(2, 8\).*second time.*retain_graph"):
+        y.backward()
+
+
 def test_retain_graph_allows_another_pass():
     x = leaf(3.0)
     y = x * x

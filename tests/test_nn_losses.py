@@ -240,3 +240,14 @@ def test_class_weights_are_part_of_the_state():
     assert list(loss.state_dict()) == ["weight"]
     assert repr(nn.CrossEntropyLoss(reduction="sum")) == "CrossEntropyLoss(reduction='sum')"
     assert loss.double().weight.dtype == np.float64
+
+
+@pytest.mark.parametrize("label", [0, 2, -100])
+def test_compiled_loss_ignores_labels_that_the_first_call_had_not(label):
+    """A padding label, of the classes or not, may come in any call; none of those that are left out counts."""
+    loss = nn.CrossEntropyLoss(ignore_index=label)
+    compiled = tg.compile(lambda x, labels: loss(x, labels))
+    x = tg.tensor(np.random.default_rng(0).standard_normal((3, 3)))
+    batches = [[1, 1, 1], [label, 1, 1]] if label >= 0 else [[label, 1, 1], [1, 1, 1]]
+    for labels in map(tg.tensor, batches):
+        assert compiled(x, labels).item() == pytest.approx(loss(x, labels).item(), rel=1e-12)

@@ -41,11 +41,15 @@ NAMES = {
         Module Parameter Sequential ModuleList ModuleDict Linear Flatten Dropout
         Sigmoid ReLU Tanh LeakyReLU ELU GELU SiLU Softplus Softmax LogSoftmax
         MSELoss L1Loss HuberLoss BCELoss BCEWithLogitsLoss NLLLoss CrossEntropyLoss KLDivLoss
+        BatchNorm1d BatchNorm2d LayerNorm Embedding MultiheadAttention Dropout1d Dropout2d SmoothL1Loss ParameterList
         functional init utils
     """,
     "nn.utils": "clip_grad_norm_ parameters_to_vector",
     "optim": "SGD Adam",
-    "data": "Dataset TensorDataset DataLoader random_split",
+    "data": """
+        Dataset TensorDataset DataLoader random_split mnist transforms
+        augment Transformed ImageFolder read_image save_image read_idx write_idx fetch
+    """,
     "testing": "check_gradients strategies op_cases",
 }
 

@@ -128,7 +128,9 @@ def __getattr__(name: str) -> Any:
     if name in _LAZY:
         value = globals()[name] = getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
         return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .hints import for_module
+
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{for_module(name)}")
 
 
 def __dir__() -> list[str]:

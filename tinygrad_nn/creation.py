@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Never, TypeAlias
 
 import numpy as np
 
@@ -39,8 +39,10 @@ def marked(result: Tensor, requires_grad: bool, name: str | None) -> Tensor:
     return result
 
 
-def _lengths(shape: Any) -> Any:
+def _lengths(shape: Any, more: tuple[Any, ...] = ()) -> Any:
     """A shape whose lengths are plain numbers: a Tensor is asked for its own, which tells where it has none yet."""
+    if more:
+        raise TypeError(f"the shape is given as one tuple, {(shape, *more)}; settings such as dtype by name")
     if isinstance(shape, Tensor | Traced):
         return shape.__index__() if shape.ndim == 0 else tuple(map(operator.index, shape))
     return tuple(map(operator.index, shape)) if isinstance(shape, list | tuple) else shape
@@ -178,7 +180,9 @@ def from_dlpack(x: Any, *, copy: bool | None = None) -> Tensor:
 # --- filled ----------------------------------------------------------------------------------------------------------
 
 
-def zeros(shape: Shape, *, dtype: DType = None, requires_grad: bool = False, name: str | None = None) -> Tensor:
+def zeros(
+    shape: Shape, *more: Never, dtype: DType = None, requires_grad: bool = False, name: str | None = None
+) -> Tensor:
     """A Tensor of zeros, float64 unless `dtype` is given.
 
     Examples
@@ -188,17 +192,21 @@ def zeros(shape: Shape, *, dtype: DType = None, requires_grad: bool = False, nam
     tensor([[0., 0.],
             [0., 0.]])
     """
-    return made(np.zeros(_lengths(shape), dtype), requires_grad, name)
+    return made(np.zeros(_lengths(shape, more), dtype), requires_grad, name)
 
 
-def ones(shape: Shape, *, dtype: DType = None, requires_grad: bool = False, name: str | None = None) -> Tensor:
+def ones(
+    shape: Shape, *more: Never, dtype: DType = None, requires_grad: bool = False, name: str | None = None
+) -> Tensor:
     """A Tensor of ones, float64 unless `dtype` is given."""
-    return made(np.ones(_lengths(shape), dtype), requires_grad, name)
+    return made(np.ones(_lengths(shape, more), dtype), requires_grad, name)
 
 
-def empty(shape: Shape, *, dtype: DType = None, requires_grad: bool = False, name: str | None = None) -> Tensor:
+def empty(
+    shape: Shape, *more: Never, dtype: DType = None, requires_grad: bool = False, name: str | None = None
+) -> Tensor:
     """A Tensor whose elements are not set: whatever was in memory."""
-    return made(np.empty(_lengths(shape), dtype), requires_grad, name)
+    return made(np.empty(_lengths(shape, more), dtype), requires_grad, name)
 
 
 def full(

@@ -13,6 +13,7 @@ import numpy as np
 from . import values as _values
 from .errors import check_finite, explain, user_line
 from .graph import SMALL, Node, Spec, describe, modes, next_order, switch
+from .hints import for_setting
 from .reads import spread
 from .values import ARRAYS, FIXED, PLAIN, PYTHON, apart, constant, frozen, new, plain_tensor, to_value, unowned
 
@@ -270,8 +271,9 @@ def _general_dispatch(op: Op) -> Callable[..., Any]:
             inputs = _name_settings(op, inputs, settings)
         if settings:
             if not known.issuperset(settings):
-                unknown = sorted(settings.keys() - known)
-                raise TypeError(f"{op.name} has no setting {unknown[0]!r}; it has {sorted(known) or 'none'}")
+                unknown = min(settings.keys() - known)
+                there = sorted(known) or "none"
+                raise TypeError(f"{op.name} has no setting {unknown!r}; it has {there}{for_setting(unknown)}")
             for name, setting in settings.items():
                 if type(setting) not in FIXED:
                     settings[name] = frozen(op, name, setting)

@@ -29,8 +29,8 @@ _KINDS = (np.exceptions.AxisError, np.linalg.LinAlgError, IndexError, ValueError
 
 def explain(op: Op, values: tuple[Any, ...], settings: dict[str, Any], error: Exception) -> Exception:
     """The error to raise for what a kernel raised: of the same kind, naming the op, the shapes and the dtypes."""
-    if isinstance(error, RuntimeError | ArithmeticError):
-        return error
+    if isinstance(error, RuntimeError | ArithmeticError) or op.name.startswith("checked_"):
+        return error  # a check speaks for the function that asked for it
     given = ", ".join(
         [f"{name}={show(v)}" for name, v in zip(_names(op, len(values)), values)]
         + [f"{name}={setting!r}" for name, setting in settings.items() if setting is not op.defaults.get(name)]

@@ -89,7 +89,8 @@ class Node:
     tensor : weakref
         Of a leaf, the Tensor it stands for; unset on others.
     extra : dict or None
-        Rare things: ``name``, ``hooks``, ``retain``, ``module``, ``source``.
+        Rare things: ``name``, ``role`` (a name for drawings where the user has none), ``hooks``, ``retain``,
+        ``module``, ``source``.
     """
 
     __slots__ = ("a", "b", "extra", "grad", "op", "order", "params", "tensor", "value", "x", "y")

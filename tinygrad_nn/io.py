@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from .tensor import Tensor, as_array
 from .values import plain_tensor
+
+Form = TypeVar("Form")
 
 #: The entry of the file's metadata that holds what is not an array, and how all hangs together.
 _KEY = "tinygrad_nn"
@@ -93,7 +95,7 @@ def load(path: Any) -> Any:
             names: list[str] = file.keys()
             arrays = {name: np.array(file.get_tensor(name), order="C") for name in names}
     except Exception as error:
-        raise ValueError(f"{path!r} is damaged, or no safetensors file: {error}") from error
+        raise ValueError(f"{path!r} is damaged, or no safetensors file: {error}{_hint(path)}") from error
     if notes is None:
         return {key: _as_tensor(array) for key, array in arrays.items()}
     try:
@@ -105,6 +107,18 @@ def load(path: Any) -> Any:
         return _put_together(content["state"], arrays)
     except Exception as error:
         raise ValueError(f"{path!r} is damaged: {error}") from error
+
+
+def _hint(path: Any) -> str:
+    """How to convert a file that was written by something else."""
+    with open(path, "rb") as file:
+        start = file.read(4)
+    if start == b"PK\x03\x04" or start[:1] == b"\x80":  # a ZIP file, in which torch.save puts its pickle, or a bare one
+        return (
+            "; it looks as if torch.save, numpy.savez or pickle wrote it. Read it with what did, and write its arrays "
+            "anew: safetensors.torch.save_file(torch.load(path), new_path) with PyTorch, tg.save(arrays, new_path) here"
+        )
+    return ""
 
 
 def _safetensors(caller: str) -> Any:
@@ -179,6 +193,19 @@ def _checksum(arrays: Mapping[str, Any], rest: str) -> int:
 
 
 # --- the disk --------------------------------------------------------------------------------------------------------
+
+
+def form_of(path: Any, forms: Mapping[str, Form], what: str) -> Form:
+    """What stands for the suffix of a path among the forms that `what` can be saved in, if its folder is there."""
+    from pathlib import Path
+
+    path = Path(path)
+    found = forms.get(path.suffix.lower())
+    if found is None:
+        raise ValueError(f"cannot save {what} as {path.name!r}: the suffix must be one of {', '.join(forms)}")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"cannot save {path.name!r}: the folder {str(path.parent)!r} does not exist")
+    return found
 
 
 def write_whole(path: Any, content: bytes) -> None:

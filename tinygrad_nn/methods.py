@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex, TypeAlias
 
 import numpy as np
 
+from .hints import OF_TENSOR
 from .op import Op
 from .ops import elementwise as ew
 from .ops import indexing, linalg, reduction
@@ -127,6 +128,10 @@ class ArrayMethods:
     def mT(self) -> Tensor:
         """The last two axes exchanged."""
         return shaping.matrix_transpose(self)
+
+    def __dir__(self) -> list[str]:
+        """Without the names that only say what to write instead."""
+        return [name for name in object.__dir__(self) if name not in OF_TENSOR]
 
     def astype(self, dtype: npt.DTypeLike, *, copy: bool = True) -> Tensor:
         """The value in another dtype; the gradient comes back in this one."""

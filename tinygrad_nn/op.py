@@ -15,6 +15,9 @@ from .values import twin
 
 Rule: TypeAlias = Callable[..., Any]
 
+#: A local derivative as text, or what gives it: ``formula(*shapes, **settings)``, called with the shapes of the inputs.
+Formula: TypeAlias = str | Callable[..., str] | None
+
 #: Every operation by name, the library's own and the user's.
 registry: dict[str, Op] = {}
 
@@ -77,7 +80,8 @@ class Op:
         self.rules: tuple[Rule | None, ...] | None = None
         self.joint: Rule | None = None
         self.forward_rule: Rule | None = None
-        self.formulas: tuple[str | None, ...] = ()
+        self.formulas: tuple[Formula, ...] = ()
+        self.fill: Callable[..., None] | None = None
         self._stated_reads: frozenset[str] | None = None
         self.reads = Reads(self)
         self.apply: Callable[..., Any] = dispatch_of(self)
@@ -96,7 +100,7 @@ class Op:
         *rules: Rule | None,
         jointly: Rule | None = None,
         reads: Sequence[str] | None = None,
-        formulas: Sequence[str | None] = (),
+        formulas: Sequence[Formula] = (),
     ) -> Op:
         """Give the local derivatives: for each input, the gradient of the result to the gradient of that input.
 
@@ -114,7 +118,8 @@ class Op:
             Which of ``"out"`` and the inputs' names the rules read as numbers; the others arrive as
             a `Spec` with shape and dtype alone. Seen from the rules' code unless given.
         formulas : sequence of str
-            How a drawing writes each local derivative, with the inputs' names and ``out`` in braces.
+            How a drawing writes each local derivative, with the inputs' names and ``out`` in braces. One that
+            depends on settings or sizes is a function ``formula(*shapes, **settings)`` that gives such a text.
 
         Returns
         -------
@@ -159,6 +164,15 @@ class Op:
         self.forward_rule = rule if self.own else _reading_only(rule)
         self.reads.clear()
         return self
+
+    def into(self, fill: Callable[..., None]) -> Callable[..., None]:
+        """Give a function ``fill(outs, *inputs, **settings)`` that computes into arrays, one for each result.
+
+        Compiled functions call it instead of the kernel, with memory that each call uses again. The arrays are
+        contiguous, of the shapes and dtypes that the kernel gives, and hold anything.
+        """
+        self.fill = fill
+        return fill
 
 
 def _reading_only(function: Rule) -> Rule:

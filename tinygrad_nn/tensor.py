@@ -9,6 +9,7 @@ import numpy as np
 
 from .dispatch import bind_tensor_type
 from .graph import Constant, Node, Spec, changes, modes, switch
+from .hints import add_hints
 from .hooks import HookHandle
 from .methods import ArrayMethods
 from .op import Op, part
@@ -476,7 +477,7 @@ class Tensor(ArrayMethods):
     def __reduce__(self) -> Any:
         if not self.is_leaf:
             raise RuntimeError("a recorded result cannot be pickled with its graph; pickle its detach()")
-        return type(self), (np.asarray(self._value), None, self.requires_grad, self.name)
+        return _remade, (type(self), np.asarray(self._value), self.requires_grad, self.name)
 
     # --- NumPy's protocols -------------------------------------------------------------------------------------------
 
@@ -496,6 +497,10 @@ class Tensor(ArrayMethods):
         return tinygrad_nn
 
 
+def _remade(kind: type[Tensor], value: Any, requires_grad: bool, name: str | None) -> Tensor:
+    return kind(value, requires_grad=requires_grad, name=name)
+
+
 def tensor_of(node: Node) -> Tensor:
     """The Tensor that a node belongs to: for a leaf the user's own, else a new one at that place in the graph."""
     holder = node.tensor() if node.op is None else None
@@ -505,6 +510,7 @@ def tensor_of(node: Node) -> Tensor:
 
 
 bind_tensor_type(Tensor)
+add_hints(Tensor)
 
 # The pass works on Tensors and is imported once they exist; a look-up in each backward() would cost a microsecond.
 from .autodiff import reverse  # noqa: E402

@@ -136,7 +136,7 @@ def to_value(op: Op, x: Any) -> Any:
             return plain_array(x) if x.ndim else x[()]
         return x
     if isinstance(x, list | tuple) and holds_tensor(x):
-        raise TypeError(f"{op.name}: a list of Tensors is no array; join them first with tg.stack([...])")
+        raise TypeError(f"{op.name}: {several(x)}")
     try:
         value = np.asarray(x)
     except Exception as error:
@@ -160,6 +160,18 @@ def plain_array(x: Any) -> Any:
 
 def holds_tensor(items: Any) -> bool:
     return any(isinstance(x, Tensor) or (isinstance(x, list | tuple) and holds_tensor(x)) for x in items)
+
+
+def several(items: Any) -> str:
+    """What to say where one array was wanted, of a list or tuple of Tensors."""
+    if hasattr(items, "batch_sizes"):
+        return f"a {type(items).__name__} is no array; take its .data, or pad it: nn.utils.rnn.pad_packed_sequence"
+    if type(items) is tuple and len(items) == 2:
+        return (
+            "a pair of Tensors is no array: of (output, state), which recurrent layers give, take [0]; "
+            "others are joined with tg.stack([...])"
+        )
+    return f"a {type(items).__name__} of Tensors is no array; join them first with tg.stack([...])"
 
 
 def frozen(op: Op, name: str, setting: Any) -> Any:
@@ -200,7 +212,7 @@ def as_array(data: Any, dtype: npt.DTypeLike | None = None, *, copy: bool) -> An
         return data if dtype is None or data.dtype == dtype else data.astype(dtype)
     if isinstance(data, list | tuple):
         if holds_tensor(data):
-            raise TypeError("a list of Tensors would be cut from its graph here; join them with tg.stack([...])")
+            raise TypeError(several(data))
     elif isinstance(data, ndarray):
         data = plain_array(data)
         if switch.active and modes.trace is not None and data.ndim and data.dtype.kind in "biufc":

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..measure import OURS, Workload
-from . import compiled, elementwise, mlp
+from . import cnn, compiled, elementwise, mlp
 from .mlp import Sizes
 
 ALONE = "NumPy, that part alone"
@@ -53,13 +53,33 @@ def functions() -> Callable[[], Any]:
     return step
 
 
-def products_row(key: str, sizes: Sizes) -> Workload:
+def convolution_products(batch: int) -> Callable[[], Any]:
+    """The eight products of a step of the convolutional network, into buffers."""
+    _, _, w1, _, w2, _, w3, _ = cnn.data(batch)
+    rng = np.random.default_rng(1)
+    places = (2 * cnn.POOLED) ** 2 * batch
+    columns = rng.random((cnn.WINDOW**2 + 1, places), dtype=np.float32)
+    w1 = rng.random((cnn.FILTERS, len(columns)), dtype=np.float32)
+    flat = rng.random((w2.shape[1], batch), dtype=np.float32)
+    a2, dz3 = (rng.random((batch, n), dtype=np.float32) for n in (cnn.HIDDEN, cnn.CLASSES))
+    pairs = [(w1, columns), (w2, flat), (a2, w3.T), (dz3, w3), (dz3.T, a2), (a2.T, flat.T), (w2.T, a2.T)]
+    pairs.append((np.dot(w1, columns), columns.T))
+    made = [np.empty((len(a), b.shape[1]), np.float32) for a, b in pairs]
+
+    def step() -> Any:
+        for (a, b), out in zip(pairs, made):
+            np.dot(a, b, out=out)
+
+    return step
+
+
+def products_row(key: str, ours: Callable[[], Any], alone: Callable[[], Any]) -> Workload:
     return Workload(
         key=f"{key} products",
         title=f"matrix products of row {key} alone, beside the whole compiled step",
         unit="µs",
         scale=1e6,
-        columns={OURS: partial(compiled.ours, sizes), ALONE: partial(products, sizes)},
+        columns={OURS: ours, ALONE: alone},
         tolerance=None,
         subject=ALONE,
         note="what BLAS takes of the step; the rest is for NumPy's other calls",
@@ -67,9 +87,18 @@ def products_row(key: str, sizes: Sizes) -> Workload:
 
 
 WORKLOADS = [
-    products_row("A", Sizes(784, 30, 10, 10)),
-    products_row("B", Sizes(784, 512, 10, 128)),
-    products_row("C", Sizes(784, 512, 10, 1024)),
+    *(
+        products_row(key, partial(compiled.ours, sizes), partial(products, sizes))
+        for key, sizes in (
+            ("A", Sizes(784, 30, 10, 10)),
+            ("B", Sizes(784, 512, 10, 128)),
+            ("C", Sizes(784, 512, 10, 1024)),
+        )
+    ),
+    *(
+        products_row(key, partial(cnn.compiled, batch), partial(convolution_products, batch))
+        for key, batch in (("D", 10), ("E", 64))
+    ),
     Workload(
         key="H functions",
         title="tanh and two exponentials of row H alone, beside the whole compiled function",

@@ -13,7 +13,7 @@ from ..dispatch import record_part
 from ..errors import show, statistics
 from ..graph import FREED, SMALL, Node, Spec, describe, mode, modes, reachable, switch
 from ..op import Op, Parts, part
-from ..ops.adjoint import keep_zeros, sum_to
+from ..ops.adjoint import keep_zeros, nothing, sum_to
 from ..tensor import Tensor
 from ..traced import Traced
 from ..values import plain_tensor, tensor_at, twin
@@ -187,7 +187,7 @@ def _open(op: Op, node: Node, wanted: set[Node] | None, g: Any, record: bool) ->
             node.grad = value
     else:
         g = tuple(
-            np.zeros(value.shape, value.dtype) if given is None else given for given, value in zip(g, out, strict=True)
+            nothing(value.shape, value.dtype) if given is None else given for given, value in zip(g, out, strict=True)
         )
     if record:
         args, out = args_as_tensors(node)
@@ -309,8 +309,11 @@ def _run_hooks(node: Node, hooks: dict[int, Any], g: Any, record: bool) -> Any:
 def label(node: Node) -> str:
     """How a message names a node: by its name, what made it, and its shape."""
     name = (node.extra or {}).get("name")
+    named = f"{name!r}, " if name else ""
+    if node.op and isinstance(node.value, tuple):  # several results
+        return f"{named}the results of {node.op.name} of shapes {', '.join(str(x.shape) for x in node.value)}"
     made = f"the result of {node.op.name}" if node.op else "the leaf"
-    return f"{f'{name!r}, ' if name else ''}{made} of shape {node.value.shape}"
+    return f"{named}{made} of shape {node.value.shape}"
 
 
 def stale(node: Node) -> str:

@@ -1,10 +1,11 @@
 """Compiling: a function recorded once, rewritten, and run as plain NumPy source from then on.
 
 The way of a function: `recorder` and `recording` make a `program` of one call; `simplify` rewrites it (`builder`,
-`rules`, `guards`, `scale`); `plan` and `blocks` give each step its memory; `naming`, `forms`, `embed`, `plain` and
-`emit` write the source, `standalone` a file of it; `glue` checks the arguments of a call, reads the state and puts it
-back; `compiled` holds all of it together. `control`, `inner`, `loops` and `replay` are for loops and branches,
-`differentiable` for results that are differentiated outside, the modules with ``jax`` in their names for that target.
+`rules`, `guards`, `phases`, `scale`); `plan` and `blocks` give each step its memory; `naming`, `forms`, `embed`,
+`plain` and `emit` write the source, `standalone` a file of it; `glue` checks the arguments of a call, reads the state
+and puts it back; `compiled` holds all of it together. `control`, `inner`, `loops` and `replay` are for loops and
+branches, `differentiable` for results that are differentiated outside, the modules with ``jax`` in their names for
+that target.
 """
 
 from __future__ import annotations

@@ -208,6 +208,10 @@ class Emitter:
             return self._chain(step)
         if form.kind == "call":
             return self._call(step)
+        if form.kind == "filled":
+            outs = ", ".join(self.names(self.plan.targets.get(x, x)) for x in step.outputs)
+            operands = [f"({outs},)", *map(self._operand, step.inputs)]
+            return [f"    {call_text(self.module, step, operands, step.op.fill)}"]
         operands = [self._operand(x, step) for x in step.inputs]
         if form.kind == "view":
             return self._view(step, form.text.format(*operands))
@@ -215,6 +219,9 @@ class Emitter:
             text = f"{self.names(step.out)} = {form.text.format(*map(_bracketed, operands))}"
             return [f"    {text}"]
         target = self.plan.targets.get(step.out, step.out)
+        if form.kernel:
+            call = call_text(self.module, step, operands)
+            return [f"    {call.removesuffix(')')}, out={self.names(target)})"]
         text = form.text.format(*operands, out=self.names(target))
         first, *more = text.splitlines()
         return [f"    {first}{self._note(step, len(first))}", *(f"    {line}" for line in more)]

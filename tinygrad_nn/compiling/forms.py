@@ -20,16 +20,19 @@ class Form:
     kind : str
         ``"into"``: a call that puts its result into a given array; ``"elementwise"``: such a one that may be given one
         of its inputs for it; ``"view"``: an expression for a view of its input; ``"number"``: an expression for a
-        number; ``"call"``: a call that makes its result.
+        number; ``"call"``: a call that makes its result; ``"filled"``: a call of `Op.fill` with arrays for the results.
     text : str
         With ``{0}``, ``{1}``, … for the inputs and ``{out}`` for the array.
     names : tuple of str
         What is used of NumPy.
+    kernel : bool
+        Whether it is a call of the op's own kernel, which takes the array for the result as ``out=``.
     """
 
     kind: str
     text: str
     names: tuple[str, ...] = ()
+    kernel: bool = False
 
 
 #: Operations that are a ufunc of NumPy's under the name given.
@@ -135,18 +138,23 @@ _REDUCTIONS = {"sum": "add", "max": "maximum", "min": "minimum"}
 def form_of(step: Step) -> Form:
     """The form of a step; ``"call"`` with an empty text where only the op's kernel computes it."""
     name = step.op.name
+    if step.op.fill is not None and all(out.size and out.shape for out in step.outputs):
+        return FILLED
     if step.several:
         return CALL
     if step.out.scalar:
         return _number_form(step)
     if name in UFUNCS:
         return _ufunc_form(step, UFUNCS[name])
+    if name in _WITH_OUT:
+        return _WITH_OUT[name]
     made = _FORMS.get(name)
     found = made(step) if made is not None else None
     return found if found is not None else CALL
 
 
 CALL = Form("call", "")
+FILLED = Form("filled", "")
 CHAIN = Form("chain", "")
 
 
@@ -244,9 +252,33 @@ def _where(step: Step) -> Form | None:
     condition, x, y = step.inputs
     if type(condition) is not Var or condition.dtype != np.bool_ or condition.shape != step.out.shape:
         return None
+    same = type(x) is Var and (x.shape, x.dtype) == (step.out.shape, step.out.dtype)
+    if same and _is_plain_zero(y) and step.out.dtype.char in "efd":
+        # Times 0 or 1 as integers: an element's bits, or 0 whatever it is. A tenth of the time that masks take.
+        bits = f"np.int{8 * step.out.dtype.itemsize}"
+        return Form("elementwise", f"multiply({{1}}.view({bits}), {{0}}, {{out}}.view({bits}))", ("multiply",))
     if (type(x) is Var and x.weak) or (type(y) is Var and y.weak):
         return None
     return Form("chosen", "copyto({out}, {2})\ncopyto({out}, {1}, where={0})", ("copyto",))
+
+
+def _is_plain_zero(x: Any) -> bool:
+    """Whether something is the number 0, and not −0."""
+    return isinstance(x, int | float | np.floating) and x == 0 and not np.signbit(x)
+
+
+def _joined(step: Step) -> Form | None:
+    if any(type(x) is not Var or x.dtype != step.out.dtype for x in step.inputs):
+        return None
+    places = ", ".join(f"{{{i}}}" for i in range(len(step.inputs)))
+    return Form("into", f"concatenate(({places},), {step.params['axis']}, {{out}})", ("concatenate",))
+
+
+def _scattered(step: Step) -> Form | None:
+    x = step.inputs[0]
+    if len(step.inputs) > 1 or type(x) is not Var or x.dtype != step.out.dtype:
+        return None
+    return Form("into", f"{{out}}.fill(0)\n{{out}}[{key_text(step.params['key'])}] = {{0}}")
 
 
 def _converted(step: Step) -> Form | None:
@@ -282,6 +314,16 @@ _FORMS: dict[str, Callable[[Step], Form | None]] = {
     "index": _index,
     "where": _where,
     "astype": _converted,
+    "concat": _joined,
+    "scatter_add": _scattered,
+}
+
+
+#: Operations whose own kernels take the array for the result; those that are elementwise may be given their input's.
+_WITH_OUT = {
+    "order_by_phase": Form("into", "", kernel=True),
+    "share_among_phases": Form("elementwise", "", kernel=True),
+    "unfold": Form("into", "", kernel=True),
 }
 
 

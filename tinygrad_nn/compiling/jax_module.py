@@ -170,9 +170,9 @@ class Module:
 
     def use(self, helper: str) -> str:
         """The name of a helper, which is then defined."""
-        for name in (NEEDS.get(helper), helper):
-            if name is not None:
-                self._helpers[name] = HELPERS[name].strip("\n")
+        if helper in NEEDS:
+            self.use(NEEDS[helper])
+        self._helpers[helper] = HELPERS[helper].strip("\n")
         return helper
 
     def refuse(self, condition: str, error: type[Exception], message: str) -> None:

@@ -25,6 +25,7 @@ from .jax_text import (
     settings_text,
     shape_of,
 )
+from .jax_window_rows import WINDOW_ROWS
 from .program import Step, Var
 
 # --- element by element ----------------------------------------------------------------------------------------------
@@ -452,6 +453,7 @@ ROWS: dict[str, Row] = {
     "log_softmax": _in_float("log_softmax", "axis"),
     "sum_to": _sum_to,
     **SHAPE_ROWS,
+    **WINDOW_ROWS,
     # products and layers
     "matmul": _matmul,
     "vecdot": _vecdot,

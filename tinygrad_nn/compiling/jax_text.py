@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from .jax_window_text import WINDOW_HELPERS, WINDOW_NEEDS
 from .program import Program, Step, Var
 
 
@@ -118,9 +119,10 @@ def scan(body, fixed, state, xs, length, reverse, history):
 def while_loop(test, body, fixed, state):
     return jax.lax.while_loop(lambda state: test(*fixed, *state)[0], lambda state: body(*fixed, *state), state)
 """,
+    **WINDOW_HELPERS,
 }
 #: Helpers that others use.
-NEEDS = {"update": "wins"}
+NEEDS = {"update": "wins", **WINDOW_NEEDS}
 
 
 # --- literals --------------------------------------------------------------------------------------------------------

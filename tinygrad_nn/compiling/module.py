@@ -76,9 +76,9 @@ class Module:
             self.kernels.parts[name] = f"{name} = None  # {type(value).__name__}: cannot be written as text"
             return name
 
-    def kernel(self, step: Step) -> str:
-        """The name under which an op's kernel can be called."""
-        kernel = step.op.kernel
+    def kernel(self, step: Step, function: Any = None) -> str:
+        """The name under which an op's kernel, or another function of it, can be called."""
+        kernel = function or step.op.kernel
         try:
             name = self.kernels.add(kernel, step.op.name)
             if not name.startswith("np."):

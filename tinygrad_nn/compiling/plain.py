@@ -93,8 +93,8 @@ class Plain:
         return [*lines, f"    return {', '.join(given)}" if given else "    return ()"]
 
 
-def call_text(module: Module, step: Step, operands: Sequence[str]) -> str:
-    """A call of an op's own kernel, with the settings that are not the usual ones."""
+def call_text(module: Module, step: Step, operands: Sequence[str], function: Any = None) -> str:
+    """A call of an op's own kernel, or of another function of it, with the settings that are not the usual ones."""
     if step.op.name == "draw":
         return f"{operands[0]}.{step.params['method']}({', '.join(map(constant_text, step.params['args']))})"
     if not step.out.weak and all(x.weak if type(x) is Var else type(x) in (int, float) for x in step.inputs):
@@ -104,7 +104,7 @@ def call_text(module: Module, step: Step, operands: Sequence[str]) -> str:
         for name, value in step.params.items()
         if not (name in step.op.defaults and step.op.defaults[name] is value)
     ]
-    return f"{module.kernel(step)}({', '.join([*operands, *settings])})"
+    return f"{module.kernel(step, function)}({', '.join([*operands, *settings])})"
 
 
 def loop_lines(module: Module, step: Step, operands: Sequence[str], targets: Sequence[str]) -> list[str]:

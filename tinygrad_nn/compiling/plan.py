@@ -71,7 +71,7 @@ class Plan:
 
 
 #: Forms that put their results into given arrays.
-_INTO = frozenset(("into", "elementwise", "chosen", "chain"))
+_INTO = frozenset(("into", "elementwise", "chosen", "chain", "filled"))
 
 
 def plan(program: Program, witnesses: list[Var], *, reuse: bool = True) -> Plan:
@@ -261,7 +261,9 @@ class _Allocation:
                 self._give(out, take(step, position, out) or self._found(out))
         if kind == "chain":
             self._place_pieces(step.params["chain"])
-        for x in dict.fromkeys(root for y in step.reads for root in of(y, self.shown)):
+        unread = [out for out in step.outputs if out in self.buffer_of and out not in self.last]
+        self.last.update(dict.fromkeys(unread, position))
+        for x in dict.fromkeys([*(root for y in step.reads for root in of(y, self.shown)), *unread]):
             buffer = self.buffer_of.get(x)
             if buffer is not None and self.last[x] == position and buffer.tenants[-1] is x and self.reuse:
                 self._free.append(buffer)

@@ -50,6 +50,7 @@ def move_scales(program: Program, gradients: set[Var], free: list[Var]) -> None:
         for var, scales in demands.items()
         if len(scales) == 1 and None not in scales and var in made
     }
+    _leave_large(program, scaled, carriers)
     if not scaled:
         return
     same: dict[Var, Var] = {}
@@ -66,6 +67,19 @@ def move_scales(program: Program, gradients: set[Var], free: list[Var]) -> None:
     program.steps = steps
     program.results = [same.get(x, x) for x in program.results]
     program.writes = {old: same.get(new, new) for old, new in program.writes.items()}
+
+
+def _leave_large(program: Program, scaled: dict[Var, Any], carriers: dict[Step, int]) -> None:
+    """Take out variables that would be multiplied themselves, though all that is made of them is smaller together."""
+    users = program.users()
+    for step in program.steps:
+        scale = scaled.get(step.out) if len(step.outputs) == 1 else None
+        source = step.inputs[carriers[step]] if step in carriers else None
+        if scale is None or (type(source) is Var and scaled.get(source) is scale) or step.op.name == "multiply":
+            continue
+        own = min(step.out.size, source.size if source is not None else step.out.size)
+        if own > sum(user.out.size for user in users.get(step.out, ())):
+            del scaled[step.out]
 
 
 def _scaled(program: Program, step: Step, carrier: int | None, scaled: dict[Var, Any]) -> list[Step]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from .builder import Builder, remove_dead
 from .guards import leave_guards_out
 from .loops import bodies, prune
+from .phases import rules_for
 from .program import Program, Step, Var, check
 from .recording import Recording
 from .rules import LOWER, STABLE
@@ -78,7 +79,7 @@ def _with_short_bodies(program: Program) -> Program:
 
 
 def _lowered(program: Program, gradients: set[Var], witnesses: list[Var]) -> Program:
-    lowered = Builder(program, LOWER).build()
+    lowered = Builder(program, rules_for(program, LOWER)).build()
     move_scales(lowered, gradients, witnesses)
     remove_dead(lowered)
     check(lowered)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import sys
 from typing import Literal
 
-from ..errors import show
 from ..reading.names import Holders
+from ..reading.recording import check_recorded
 from ..tensor import Tensor
 from .dot import Style
 from .drawing import Drawing
@@ -89,14 +89,7 @@ def draw(
     v = a + u = 11   ∂J/∂v = 3    ∂v/∂a = 1, ∂v/∂u = 1
     J = 3·v = 33     ∂J/∂J = 1    ∂J/∂v = 3
     """
-    if not isinstance(t, Tensor):
-        raise TypeError(f"draw takes a Tensor, not {type(t).__name__}; results of arrays alone record nothing to draw")
-    if t._node is None or t._node.op is None:
-        what = "is a leaf" if t._node is not None else "recorded nothing"
-        raise ValueError(
-            f"draw: this Tensor, {show(t._value)}, {what}: there is no graph to draw. Draw a result that was computed, "
-            "outside no_grad(), from a Tensor with requires_grad=True"
-        )
+    check_recorded(t, "draw", "draw")
     if direction not in _DIRECTIONS:
         raise ValueError(f"draw: direction is {direction!r}, not one of {', '.join(map(repr, _DIRECTIONS))}")
     if depth is not None and (isinstance(depth, bool) or not isinstance(depth, int) or depth < 0):

@@ -116,7 +116,7 @@ def _write_edge(dot: Any, edge: Edge, graph: Graph, style: Style, ported: set[st
 
     traits: dict[str, str] = {}
     tail = edge.source
-    if edge.source in ported:
+    if edge.source in ported and edge.count == 1:
         tail = f"{edge.source}:r{edge.result}"
     if edge.count > 1:
         label = f"{edge.count} edges"

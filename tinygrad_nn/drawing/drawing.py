@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from ..io import write_whole
+from ..io import form_of, write_whole
 from .dot import Style, to_dot
 from .fold import fit
 from .model import Box, Edge, Graph
@@ -73,14 +73,9 @@ class Drawing:
         RuntimeError
             If a picture is asked for, and there is neither the `dot` program nor the pygraphviz package.
         """
-        path = Path(path)
-        make = _FORMATS.get(path.suffix.lower())
-        if make is None:
-            raise ValueError(f"cannot save a drawing as {path.name!r}: the suffix must be one of {', '.join(_FORMATS)}")
-        if not path.parent.is_dir():
-            raise FileNotFoundError(f"cannot save {path.name!r}: the folder {str(path.parent)!r} does not exist")
+        make = form_of(path, _FORMATS, "a drawing")
         write_whole(path, make(self))
-        return path
+        return Path(path)
 
     def __repr__(self) -> str:
         return f"<Drawing of {self._title}>"

@@ -46,7 +46,7 @@ def fold_calls(graph: Graph, depth: int) -> Graph:
 
 
 def _fold_repeated(graph: Graph) -> Graph:
-    """The graph with the middle of an unrolled loop as one box: all from the third call of a module to its last but two.
+    """The graph with the middle of an unrolled loop as one box: from the third call of a module to its last but two.
 
     What else the loop does between those calls is folded with them, as arrows would lead out of the box and back in.
     """
@@ -65,6 +65,27 @@ def _fold_repeated(graph: Graph) -> Graph:
         inside = sorted([*_leaves_of(graph, middle), *middle], key=_order)
         title = f"{longest[0].title} ×{count}"
         graph = _with_folded(graph, [Group("fold", title, graph.common([box.call for box in middle]), inside)])
+        graph = _bundled(graph, next(box for box in graph.boxes if box.title == title))
+
+
+def _bundled(graph: Graph, box: Box) -> Graph:
+    """The graph without those results of a folded box that go with many others to one operation: an edge tells them."""
+    counts = Counter(edge.target for edge in graph.edges if edge.source == box.id)
+    shown = sorted({e.result for e in graph.edges if e.source == box.id and counts[e.target] <= PARALLEL})
+    hidden = len(box.results) - len(shown)
+    if box.is_root or not hidden or not shown:
+        return graph
+    box.results = [box.results[index] for index in shown]
+    box.notes.append(counted(hidden, "more result"))
+    edges: list[Edge] = []
+    for edge in graph.edges:
+        if edge.source != box.id:
+            edges.append(edge)
+        elif counts[edge.target] <= PARALLEL:
+            edges.append(replace(edge, result=shown.index(edge.result)))
+        elif all(e.source != box.id or e.target != edge.target for e in edges):
+            edges.append(Edge(box.id, edge.target, differentiable=True, count=counts[edge.target]))
+    return replace(graph, edges=edges)
 
 
 def fit(graph: Graph) -> Graph:

@@ -10,7 +10,7 @@ from ..graph import FREED, Constant, Node, Spec
 from ..op import part
 from ..reading.formulas import changed, derivative, expression
 from ..reading.names import Holders
-from ..reading.recording import Recording, local_derivative
+from ..reading.recording import Recording, local_derivative, shapes_of
 from ..reading.values import clean, number, summarise
 from ..tensor import Tensor
 from .model import Box, Edge, Graph, Kind, Result
@@ -117,7 +117,7 @@ class _Reader(Recording):
         if node not in self.place:  # one of several results, each with derivatives of its own
             edge.symbol = f"∂({target.outputs})/∂{inputs[position]}"
         else:
-            edge.formula = clean(derivative(op, position, inputs, target.name, node.params or {}))
+            edge.formula = clean(derivative(op, position, inputs, shapes_of(node), target.name, node.params or {}))
             edge.derivative = local_derivative(node, position)
             outgoing = _gradient(node)
             if edge.derivative is not None and outgoing is not None and self.backward:

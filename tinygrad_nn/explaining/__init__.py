@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import show
 from ..graph import Node, modes
 from ..reading.names import Holders
-from ..reading.recording import Recording
+from ..reading.recording import Recording, check_recorded
 from ..tensor import Tensor
 from .build import build, independent
 from .derivation import Derivation, Derivations
@@ -107,14 +107,7 @@ def explain(t: Tensor, wrt: Tensor | str | Several, *, limit: int = 8) -> Deriva
         dJ/du = dJ/dv · dv/du = 3 · 1 = 3
         dJ/db = dJ/du · du/db = 3 · 2 = 6
     """
-    if not isinstance(t, Tensor):
-        raise TypeError(f"explain takes a Tensor, not {type(t).__name__}; results of arrays alone record no derivation")
-    if t._node is None or t._node.op is None:
-        what = "is a leaf" if t._node is not None else "recorded nothing"
-        raise ValueError(
-            f"explain: this Tensor, {show(t._value)}, {what}: there is nothing to explain. Give a result that was "
-            "computed, outside no_grad(), from a Tensor with requires_grad=True"
-        )
+    check_recorded(t, "explain", "explain")
     if modes.trace is not None:
         raise RuntimeError(
             "explain reads numbers, which a function that is being compiled does not have: call it outside"

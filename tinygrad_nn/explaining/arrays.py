@@ -12,7 +12,7 @@ import numpy as np
 from ..graph import Node
 from ..op import part
 from ..reading.formulas import derivative
-from ..reading.recording import Recording
+from ..reading.recording import Recording, shapes_of
 from . import latex
 from .builder import Builder, added, shown, unbracketed
 from .model import Line
@@ -122,7 +122,9 @@ class ArrayBuilder(Builder):
         assert op is not None
         inputs = [self.operand(source) for source in node.inputs]
         names = [self.name(source) for source in node.inputs]
-        local = derivative(op, position, names, self.mark(node), node.params or {})
+        settings = node.params or {}
+        whole = {**settings, "reduction": "sum"} if "reduction" in op.setting_names else settings  # rows share it out
+        local = derivative(op, position, names, shapes_of(node), self.mark(node), whole)
         parts: dict[int, Term] = {}
         several = type(node.value) is tuple
         if several:
@@ -134,7 +136,7 @@ class ArrayBuilder(Builder):
         return Site(
             op=op,
             position=position,
-            settings={**op.defaults, **(node.params or {})},
+            settings={**op.defaults, **settings},
             inputs=tuple(factor(name, _shape_of(source)) for name, source in zip(inputs, node.inputs)),
             out=out,
             g=g,

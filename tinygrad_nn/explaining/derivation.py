@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path as FilePath
 from typing import Any
 
-from ..io import write_whole
+from ..io import form_of, write_whole
 from .model import Explanation, Path
 from .text import to_text
 from .typeset import to_latex
@@ -46,15 +46,9 @@ class _Written:
         FileNotFoundError
             If the folder does not exist.
         """
-        path = FilePath(path)
-        make = _FORMATS.get(path.suffix.lower())
-        if make is None:
-            known = ", ".join(_FORMATS)
-            raise ValueError(f"cannot save a derivation as {path.name!r}: the suffix must be one of {known}")
-        if not path.parent.is_dir():
-            raise FileNotFoundError(f"cannot save {path.name!r}: the folder {str(path.parent)!r} does not exist")
+        make = form_of(path, _FORMATS, "a derivation")
         write_whole(path, make(self).encode())
-        return path
+        return FilePath(path)
 
     def __str__(self) -> str:
         return self.text

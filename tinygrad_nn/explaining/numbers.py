@@ -9,7 +9,7 @@ import numpy as np
 
 from ..graph import Node
 from ..reading.formulas import derivative
-from ..reading.recording import Recording, local_derivative
+from ..reading.recording import Recording, local_derivative, shapes_of
 from ..reading.values import number
 from .builder import Builder, added
 from .model import Explanation, Factor, Line, Path
@@ -67,7 +67,8 @@ class NumberBuilder(Builder):
         assert target.op is not None
         inputs = [self.operand(source) for source in target.inputs]
         settings = target.params or {}
-        formulas = [derivative(target.op, i, inputs, self.mark(target), settings) for i in link.positions]
+        shapes = shapes_of(target)
+        formulas = [derivative(target.op, i, inputs, shapes, self.mark(target), settings) for i in link.positions]
         self._formulas[link] = added(formulas) if all(formulas) else number(self.locals[link])
         return self._formulas[link]
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -232,25 +233,13 @@ def _less(first: Term, second: Term) -> Term:
 # --- losses ----------------------------------------------------------------------------------------------------------
 
 
-def _loss(site: Site) -> Term | None:
-    slope = site.local.rpartition(",")[0] or site.local  # the formula ends with the reduction
-    return _shared(site, factor(slope, site.x.shape), site.x.shape)
-
-
-def _cross_entropy(site: Site) -> Term | None:
-    x, labels = site.inputs[:2]
-    return _shared(site, factor(f"softmax({x.math}) − onehot({labels.math})", x.shape), labels.shape)
-
-
-def _shared(site: Site, slope: Term, samples: Shape) -> Term | None:
-    """The gradient of each sample's loss, reduced; nothing for a loss with weights or other settings."""
-    others = {name: value for name, value in site.settings.items() if name != "reduction"}
-    if len(site.inputs) > 2 or any(value is not site.op.defaults.get(name) for name, value in others.items()):
-        return None
+def _loss(site: Site) -> Term:
+    """The gradient of each sample's loss, of which there are as many as targets, reduced."""
+    slope = factor(site.local, site.x.shape)
     if site.settings.get("reduction") == "none":
         return times(_kept(site, slope.shape), slope)
     if site.settings.get("reduction") == "mean":
-        slope = times(_share(int(np.prod(samples, dtype=np.int64))), slope)
+        slope = times(_share(prod(site.inputs[-1].shape)), slope)
     return times(site.g, slope)
 
 
@@ -301,11 +290,10 @@ ROWS: dict[str, Row] = {
     **dict.fromkeys(("var", "std"), _deviation),
     **dict.fromkeys(("linear", "linear_map"), _linear),
     **dict.fromkeys(("conv", "conv_map"), _conv),
-    **dict.fromkeys(("mse_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits"), _loss),
+    **dict.fromkeys(("mse_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy"), _loss),
     "index": _index,
     "scatter_add": _scatter,
     "index_update": _update,
-    "cross_entropy": _cross_entropy,
     "mean": _mean,
     "vector_norm": _norm,
     "softmax": _softmax,

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from ..ops import loss as fused
-from ..ops.elementwise import absolute, expm1, log, softplus, where
+from ..ops.elementwise import absolute, exp, log, softplus, where
+from ..ops.indexing import index
 from ..ops.reduction import log_softmax
-from ..ops.shape import astype, moveaxis, reshape
+from ..ops.shape import astype, moveaxis, reshape, shape_of
 from ..tensor import Tensor, as_array
-from ..traced import Traced
 from ..values import plain_tensor
+from ._given import as_operand, broadcasts, check_probability, is_recorded
 
 _binary_cross_entropy = fused.binary_cross_entropy.apply
 
@@ -46,7 +47,7 @@ def mse_loss(input: Any, target: Any, *, reduction: str = "mean") -> Any:
     >>> nn.functional.mse_loss(tg.tensor([1.0, 2.0]), tg.tensor([1.0, 4.0]))
     tensor(2.)
     """
-    return fused.mse_loss(input, _like(input, target), reduction=reduction)
+    return fused.mse_loss(input, like(input, target), reduction=reduction)
 
 
 def l1_loss(input: Any, target: Any, *, reduction: str = "mean") -> Any:
@@ -54,18 +55,18 @@ def l1_loss(input: Any, target: Any, *, reduction: str = "mean") -> Any:
 
     Parameters, errors: as for `mse_loss`.
     """
-    return _reduce(absolute(_difference("l1_loss", input, target)), reduction)
+    return reduced(absolute(difference_of("l1_loss", input, target)), reduction)
 
 
-def huber_loss(input: Any, target: Any, *, reduction: str = "mean", delta: float = 1.0) -> Any:
+def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0) -> Any:
     """½d² for an error d = x − t within ±delta, delta·(|d| − ½delta) beyond (Huber, 1964).
 
     The derivative is d limited to ±delta. Parameters, errors: as for `mse_loss`.
     """
     check_delta(delta)
-    difference = _difference("huber_loss", input, target)
+    difference = difference_of("huber_loss", input, target)
     size = absolute(difference)
-    return _reduce(where(size <= delta, 0.5 * difference * difference, delta * (size - 0.5 * delta)), reduction)
+    return reduced(where(size <= delta, 0.5 * difference * difference, delta * (size - 0.5 * delta)), reduction)
 
 
 def kl_div(input: Any, target: Any, *, reduction: str = "mean", log_target: bool = False) -> Any:
@@ -89,17 +90,18 @@ def kl_div(input: Any, target: Any, *, reduction: str = "mean", log_target: bool
         ∂/∂x = −t.
     """
     check_reduction(reduction, "batchmean")
-    target = _like(input, target)
-    _check_shapes("kl_div", input, target)
+    input, target = matched("kl_div", input, target)
     if log_target:
-        losses = (expm1(target) + 1) * (target - input)
+        losses = exp(target) * (target - input)
     else:
         present = target > 0
         losses = where(present, target * log(where(present, target, 1)), 0) - target * input
-    return losses.sum() / len(losses) if reduction == "batchmean" else _reduce(losses, reduction)
+    if reduction == "batchmean":
+        return losses.sum() / (losses.shape[0] if losses.ndim else 1)
+    return reduced(losses, reduction)
 
 
-def binary_cross_entropy(input: Any, target: Any, *, weight: Any = None, reduction: str = "mean") -> Any:
+def binary_cross_entropy(input: Any, target: Any, weight: Any = None, *, reduction: str = "mean") -> Any:
     """Binary cross-entropy −t·log x − (1 − t)·log(1 − x) of probabilities x.
 
     Parameters
@@ -133,14 +135,15 @@ def binary_cross_entropy(input: Any, target: Any, *, weight: Any = None, reducti
     >>> nn.functional.binary_cross_entropy(tg.tensor([0.5, 0.5]), tg.tensor([0.0, 1.0]))
     tensor(0.69314718)
     """
-    target = _like(input, target)
+    target = like(input, target)
     if weight is None:
         return _binary_cross_entropy(input, target, reduction=reduction)
-    return _reduce(fused.binary_cross_entropy(input, target, reduction="none") * weight, reduction)
+    losses = fused.binary_cross_entropy(input, target, reduction="none")
+    return reduced(losses * _factor("binary_cross_entropy", "weight", weight, losses.shape), reduction)
 
 
 def binary_cross_entropy_with_logits(
-    input: Any, target: Any, *, weight: Any = None, reduction: str = "mean", pos_weight: Any = None
+    input: Any, target: Any, weight: Any = None, *, reduction: str = "mean", pos_weight: Any = None
 ) -> Any:
     """Binary cross-entropy of σ(x), exact for scores x of any size.
 
@@ -166,21 +169,22 @@ def binary_cross_entropy_with_logits(
     >>> nn.functional.binary_cross_entropy_with_logits(tg.tensor([-1000.0, 0.0]), tg.tensor([0.0, 1.0]))
     tensor(0.34657359)
     """
-    target = _like(input, target)
+    name = "binary_cross_entropy_with_logits"
     if weight is None and pos_weight is None:
-        return fused.binary_cross_entropy_with_logits(input, target, reduction=reduction)
-    _check_shapes("binary_cross_entropy_with_logits", input, target)
+        return fused.binary_cross_entropy_with_logits(input, like(input, target), reduction=reduction)
+    input, target = matched(name, input, target)
     if pos_weight is None:
         losses = fused.binary_cross_entropy_with_logits(input, target, reduction="none")
     else:
+        pos_weight = _factor(name, "pos_weight", pos_weight, input.shape)
         losses = (1 - target) * input + (1 + (pos_weight - 1) * target) * softplus(-input)
-    return _reduce(losses if weight is None else losses * weight, reduction)
+    return reduced(losses if weight is None else losses * _factor(name, "weight", weight, input.shape), reduction)
 
 
 # --- losses: scores of classes against labels ------------------------------------------------------------------------
 
 
-def nll_loss(input: Any, target: Any, *, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> Any:
+def nll_loss(input: Any, target: Any, weight: Any = None, *, ignore_index: int = -100, reduction: str = "mean") -> Any:
     """Negative log-likelihood: minus the log-probability of the labelled class.
 
     Parameters
@@ -222,8 +226,8 @@ def nll_loss(input: Any, target: Any, *, weight: Any = None, ignore_index: int =
 def cross_entropy(
     input: Any,
     target: Any,
-    *,
     weight: Any = None,
+    *,
     ignore_index: int = -100,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
@@ -264,12 +268,13 @@ def cross_entropy(
     tensor(0.34657359)
     """
     check_probability(label_smoothing, "label_smoothing")
-    if _is_float(target) and _shape(target) == _shape(input):
+    if _is_float(target) and shape_of(target) == shape_of(input):
         return _against_probabilities(input, target, weight, reduction, label_smoothing)
     codes, labels = class_numbers("cross_entropy", target)
     scores = _classes_last("cross_entropy", input, codes.shape)
-    if weight is None and label_smoothing == 0 and not _holds(codes, ignore_index):
-        codes = check_range("cross_entropy", codes, scores.shape[-1])
+    classes = scores.shape[-1]
+    if weight is None and label_smoothing == 0 and codes.size and not _may_hold(codes, ignore_index, classes):
+        codes = check_range("cross_entropy", codes, classes)
         labels = codes if is_recorded(codes) else labels
         return fused.cross_entropy(scores, labels, reduction=reduction)
     scores = log_softmax(scores, axis=-1)
@@ -282,7 +287,7 @@ def _labelled(
     """Minus the log-probabilities at the labels, classes last, with all that can be asked for."""
     check_reduction(reduction)
     classes = scores.shape[-1]
-    weight = _class_weight(weight, classes)
+    weight = class_weight(weight, classes)
     ignored = codes == ignore_index
     recorded = is_recorded(codes)
     codes = where(ignored, 0, codes) if recorded else np.where(ignored, 0, codes)
@@ -291,27 +296,27 @@ def _labelled(
         raise ValueError(f"{name}: there is no sample to take the mean of: every label is ignore_index={ignore_index}")
     flat = reshape(scores, shape=(-1, classes))
     losses = reshape(-flat[np.arange(codes.size), codes.ravel()], shape=codes.shape)
-    shares = None if weight is None else weight[codes]
+    shares = None if weight is None else index(weight, codes)
     losses = losses if shares is None else losses * shares
     if smoothing:
         spread = -(scores if weight is None else scores * weight).sum(-1)
         losses = (1 - smoothing) * losses + smoothing / classes * spread
     if recorded or ignored.any():
         losses = where(ignored, 0, losses)
-        shares = where(ignored, 0, 1.0 if shares is None else shares)
-    return losses.sum() / shares.sum() if reduction == "mean" and shares is not None else _reduce(losses, reduction)
+        shares = where(ignored, 0, losses.dtype.type(1) if shares is None else shares)
+    return losses.sum() / shares.sum() if reduction == "mean" and shares is not None else reduced(losses, reduction)
 
 
 def _against_probabilities(input: Any, target: Any, weight: Any, reduction: str, smoothing: float) -> Any:
     check_reduction(reduction)
-    axis = 1 if len(_shape(input)) > 1 else 0
+    axis = 1 if len(shape_of(input)) > 1 else 0
     scores = log_softmax(moveaxis(input, axis, -1), axis=-1)
-    target = moveaxis(_like(input, target), axis, -1)
+    target = moveaxis(like(input, target), axis, -1)
     if smoothing:
         target = target * (1 - smoothing) + smoothing / scores.shape[-1]
-    weight = _class_weight(weight, scores.shape[-1])
+    weight = class_weight(weight, scores.shape[-1])
     losses = -(scores * target if weight is None else scores * target * weight).sum(-1)
-    return _reduce(losses, reduction)
+    return reduced(losses, reduction)
 
 
 # --- what the losses check -------------------------------------------------------------------------------------------
@@ -320,14 +325,13 @@ def _against_probabilities(input: Any, target: Any, weight: Any, reduction: str,
 def check_reduction(reduction: str, *more: str) -> None:
     """Refuse a reduction that is not known."""
     known = ("mean", "sum", "none", *more)
+    if not isinstance(reduction, str):
+        raise TypeError(
+            f"reduction must be one of {', '.join(map(repr, known))}, not {type(reduction).__name__}; a loss module is "
+            "made before it is called: nn.MSELoss()(predictions, targets)"
+        )
     if reduction not in known:
         raise ValueError(f"reduction must be one of {', '.join(map(repr, known))}, not {reduction!r}")
-
-
-def check_probability(p: float, name: str = "p") -> None:
-    """Refuse what is not in [0, 1]."""
-    if not 0 <= p <= 1:
-        raise ValueError(f"{name} must be in [0, 1], not {p!r}")
 
 
 def check_delta(delta: float) -> None:
@@ -336,21 +340,17 @@ def check_delta(delta: float) -> None:
         raise ValueError(f"delta must be positive, not {delta!r}")
 
 
-def _reduce(losses: Any, reduction: str) -> Any:
+def reduced(losses: Any, reduction: str) -> Any:
+    """The mean or the sum of losses, or the losses themselves."""
     check_reduction(reduction)
     return losses if reduction == "none" else losses.mean() if reduction == "mean" else losses.sum()
 
 
-def _shape(x: Any) -> tuple[int, ...]:
-    shape: tuple[int, ...] = x.shape if hasattr(x, "shape") else np.shape(x)
-    return shape
-
-
 def _is_float(x: Any) -> bool:
-    return (x.dtype if hasattr(x, "dtype") else np.asarray(x).dtype).kind == "f"
+    return as_operand(x).dtype.kind == "f"  # type: ignore[no-any-return]
 
 
-def _like(input: Any, target: Any) -> Any:
+def like(input: Any, target: Any) -> Any:
     """Targets that are integers or bools, in the dtype of the predictions."""
     dtype = getattr(target, "dtype", None)
     if dtype is not None and dtype.kind in "iub" and hasattr(input, "dtype"):
@@ -358,15 +358,24 @@ def _like(input: Any, target: Any) -> Any:
     return target
 
 
-def _check_shapes(name: str, input: Any, target: Any) -> None:
-    if _shape(input) != _shape(target):
-        raise ValueError(f"{name}: {fused.shape_message(_shape(input), _shape(target))}")
+def check_shapes(name: str, input: Any, target: Any) -> None:
+    """Refuse predictions and targets of different shapes."""
+    if shape_of(input) != shape_of(target):
+        raise ValueError(f"{name}: {fused.shape_message(shape_of(input), shape_of(target))}")
 
 
-def _difference(name: str, input: Any, target: Any) -> Any:
-    target = _like(input, target)
-    _check_shapes(name, input, target)
+def difference_of(name: str, input: Any, target: Any) -> Any:
+    """Predictions less targets of the same shape."""
+    input, target = matched(name, input, target)
     return input - target
+
+
+def matched(name: str, input: Any, target: Any) -> tuple[Any, Any]:
+    """Predictions and targets as they can be computed with, once they are known to have one shape."""
+    input = as_operand(input)
+    target = like(input, as_operand(target))
+    check_shapes(name, input, target)
+    return input, target
 
 
 def class_numbers(name: str, target: Any) -> tuple[Any, Any]:
@@ -383,26 +392,35 @@ def class_numbers(name: str, target: Any) -> tuple[Any, Any]:
     return np.asarray(values, np.intp), labels
 
 
-def is_recorded(labels: Any) -> bool:
-    """Whether labels stand for those of every call, while a program is recorded."""
-    return type(getattr(labels, "_value", labels)) is Traced
-
-
 def _classes_last(name: str, input: Any, shape: tuple[int, ...]) -> Any:
     """Scores of shape (N, C, …) with the classes as last axis."""
-    given = _shape(input)
+    given = shape_of(input)
     needed = given[:1] + given[2:] if len(given) > 1 else ()
     if not given or shape != needed:
         raise ValueError(
             f"{name}: scores have shape {given} and labels {shape}; scores are (N, C), (C,) or (N, C, …), "
-            "and labels the same without the classes, as integers"
-            + (f": reshape the labels to {needed}" if given and math.prod(shape) == math.prod(needed) else "")
+            f"and labels the same without the classes, as integers{_remedy(given, shape, needed)}"
         )
-    return moveaxis(input, 1, -1) if len(given) > 2 else input
+    return moveaxis(input, 1, -1) if len(given) > 2 else as_operand(input)
 
 
-def _holds(codes: Any, label: int) -> bool:
-    if is_recorded(codes):  # as it is in the call that is recorded; other calls are checked
+def _remedy(given: tuple[int, ...], shape: tuple[int, ...], needed: tuple[int, ...]) -> str:
+    """What would make scores and labels of these shapes fit."""
+    if given and shape == given:
+        return ": of rows with a one at the label take labels.argmax(1), or give them as floating-point probabilities"
+    if given and shape == given[:-1]:
+        return (
+            ": here the classes are the last axis; put them second, tg.moveaxis(scores, -1, 1), or give "
+            f"scores.reshape(-1, {given[-1]}) and labels.reshape(-1)"
+        )
+    return f": reshape the labels to {needed}" if given and math.prod(shape) == math.prod(needed) else ""
+
+
+def _may_hold(codes: Any, label: int, classes: int) -> bool:
+    """Whether a label is there or, in another call of what is recorded, can be there without being refused."""
+    if is_recorded(codes):
+        if 0 <= label < classes:
+            return True
         codes = codes._value.value
     return bool((codes == label).any())
 
@@ -415,7 +433,15 @@ def check_range(name: str, codes: Any, classes: int) -> Any:
     return codes
 
 
-def _class_weight(weight: Any, classes: int) -> Any:
-    if weight is not None and _shape(weight) != (classes,):
-        raise ValueError(f"weight must have shape ({classes},), one for each class; it has {_shape(weight)}")
-    return weight if weight is None or hasattr(weight, "dtype") else as_array(weight, copy=False)
+def class_weight(weight: Any, classes: int) -> Any:
+    """A factor for each class as an array, or None."""
+    if weight is not None and shape_of(weight) != (classes,):
+        raise ValueError(f"weight must have shape ({classes},), one for each class; it has {shape_of(weight)}")
+    return weight if weight is None else as_operand(weight)
+
+
+def _factor(name: str, key: str, factor: Any, shape: tuple[int, ...]) -> Any:
+    """A factor on losses of a shape, which it must not enlarge."""
+    if not broadcasts(shape_of(factor), shape):
+        raise ValueError(f"{name}: {key} must broadcast to {shape}, the shape of the input; it has {shape_of(factor)}")
+    return as_operand(factor)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TypeVar, overload
+from typing import Any, Generic, TypeVar, cast, overload
 
 from .module import Module
 
 Kind = TypeVar("Kind", bound="_Row")
+Member = TypeVar("Member")
 
 
 class _Row(Module):
@@ -104,9 +105,14 @@ class Sequential(_Row):
 
     def forward(self, x: Any) -> Any:
         """The result of the last module."""
-        for module in list(self.__dict__.values()):
+        for name, module in list(self.__dict__.items()):
             if isinstance(module, Module):
-                x = module(x)
+                try:
+                    x = module(x)
+                except Exception as error:
+                    if notes := getattr(error, "__notes__", None):
+                        notes[-1] += f", module {name!r} of the Sequential"
+                    raise
         return x
 
     def _selected(self, items: list[tuple[str, Module]]) -> _Row:
@@ -129,38 +135,28 @@ class ModuleList(_Row):
         self.extend(modules)
 
 
-class ModuleDict(Module):
-    """Modules by name, whose parameters are found. It has no `forward`.
+class Named(Module, Generic[Member]):
+    """Parts of one kind by name, held under attributes of these names."""
 
-    Examples
-    --------
-    >>> from tinygrad_nn import nn
-    >>> choices = nn.ModuleDict({"relu": nn.ReLU(), "tanh": nn.Tanh()})
-    >>> choices["tanh"]
-    Tanh()
-    """
+    _kind: type[Any]
 
-    def __init__(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] = ()) -> None:
-        super().__init__()
-        self.update(modules)
+    def update(self, parts: Any) -> None:
+        """Add parts, a mapping or pairs of a name and a part, or replace those of the same name."""
+        for name, value in dict(parts).items():
+            self[name] = value
 
-    def update(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]]) -> None:
-        """Add modules, or replace those of the same name."""
-        for name, module in dict(modules).items():
-            self[name] = module
-
-    def __getitem__(self, name: str) -> Any:
+    def __getitem__(self, name: str) -> Member:
         found = self.__dict__.get(name)
-        if not isinstance(found, Module):
-            raise KeyError(f"no module {name!r}; there are {list(self.keys())}")
-        return found
+        if not isinstance(found, self._kind):
+            raise KeyError(f"no {self._kind.__name__.lower()} {name!r}; there are {self.keys()}")
+        return cast("Member", found)
 
-    def __setitem__(self, name: str, module: Module) -> None:
-        self.add_module(name, module)
+    def __setitem__(self, name: str, value: Any) -> None:
+        raise NotImplementedError
 
     def __delitem__(self, name: str) -> None:
         self[name]  # raises where there is none
-        object.__delattr__(self, name)
+        delattr(self, name)
 
     def __len__(self) -> int:
         return len(self.keys())
@@ -173,12 +169,33 @@ class ModuleDict(Module):
 
     def keys(self) -> list[str]:
         """The names, in the order in which they were added."""
-        return [name for name, _ in self.named_children()]
+        return [name for name, value in self.__dict__.items() if isinstance(value, self._kind)]
 
-    def values(self) -> list[Module]:
-        """The modules."""
-        return list(self.children())
+    def values(self) -> list[Member]:
+        """The parts."""
+        return [self[name] for name in self.keys()]
 
-    def items(self) -> list[tuple[str, Module]]:
-        """Names and modules."""
-        return list(self.named_children())
+    def items(self) -> list[tuple[str, Member]]:
+        """Names and parts."""
+        return [(name, self[name]) for name in self.keys()]
+
+
+class ModuleDict(Named[Any]):
+    """Modules by name, whose parameters are found. It has no `forward`.
+
+    Examples
+    --------
+    >>> from tinygrad_nn import nn
+    >>> choices = nn.ModuleDict({"relu": nn.ReLU(), "tanh": nn.Tanh()})
+    >>> choices["tanh"]
+    Tanh()
+    """
+
+    _kind = Module
+
+    def __init__(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] = ()) -> None:
+        super().__init__()
+        self.update(modules)
+
+    def __setitem__(self, name: str, module: Module) -> None:
+        self.add_module(name, module)

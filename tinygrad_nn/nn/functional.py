@@ -2,21 +2,46 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-import numpy as np
-
-from ..draws import sampled
-from ..ops import elementwise, neural, reduction
-from ..ops.elementwise import relu, sigmoid, tanh
-from ..ops.shape import flatten
-from ..random import as_generator
-from ..values import plain_tensor
+from ..ops import neural
+from ..ops.contraction import einsum
+from ..ops.shape import flatten, shape_of
+from ._activations import (
+    celu,
+    elu,
+    gelu,
+    glu,
+    hardshrink,
+    hardsigmoid,
+    hardswish,
+    hardtanh,
+    leaky_relu,
+    log_softmax,
+    logsigmoid,
+    mish,
+    prelu,
+    relu,
+    relu6,
+    selu,
+    sigmoid,
+    silu,
+    softmax,
+    softmin,
+    softplus,
+    softshrink,
+    softsign,
+    tanh,
+    tanhshrink,
+    threshold,
+)
+from ._attention import scaled_dot_product_attention
+from ._convolutions import conv1d, conv2d, conv_transpose1d, conv_transpose2d, fold, unfold
+from ._dropouts import alpha_dropout, dropout, dropout1d, dropout2d
+from ._embeddings import embedding
 from ._losses import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
-    check_probability,
     check_range,
     class_numbers,
     cross_entropy,
@@ -26,19 +51,48 @@ from ._losses import (
     mse_loss,
     nll_loss,
 )
+from ._more_losses import (
+    cosine_embedding_loss,
+    cosine_similarity,
+    gaussian_nll_loss,
+    hinge_embedding_loss,
+    margin_ranking_loss,
+    multi_margin_loss,
+    multilabel_soft_margin_loss,
+    normalize,
+    pairwise_distance,
+    poisson_nll_loss,
+    smooth_l1_loss,
+    soft_margin_loss,
+    triplet_margin_loss,
+)
+from ._norms import batch_norm, group_norm, layer_norm, rms_norm
+from ._padding import pad
+from ._poolings import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    avg_pool1d,
+    avg_pool2d,
+    lp_pool1d,
+    lp_pool2d,
+    max_pool1d,
+    max_pool2d,
+)
 
 # --- layers ----------------------------------------------------------------------------------------------------------
 
 _linear = neural.linear.apply
 
 
-def linear(x: Any, weight: Any, bias: Any = None) -> Any:
+def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     """x·Wᵀ + b on the last axis.
 
     Parameters
     ----------
-    x : array_like
-        Shape (…, in).
+    input : array_like
+        The x, shape (…, in).
     weight : array_like
         Shape (out, in).
     bias : array_like, optional
@@ -56,126 +110,136 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
     >>> nn.functional.linear(tg.tensor([[1.0, 2.0]]), tg.tensor([[3.0, 4.0]]))
     tensor([[11.]])
     """
-    return neural.linear_map(x, weight) if bias is None else _linear(x, weight, bias)
+    return neural.linear_map(input, weight) if bias is None else _linear(input, weight, bias)
 
 
-def dropout(x: Any, p: float = 0.5, training: bool = True, generator: np.random.Generator | None = None) -> Any:
-    """Each element set to 0 with probability `p`, the others scaled by 1/(1 − p), if `training`; else x.
-
-    The derivative is the same factor: 0 or 1/(1 − p).
-    """
-    check_probability(p)
-    if not training or p == 0:
-        return x
-    generator = as_generator(generator)
-    dtype = x.dtype if x.dtype.kind == "f" else np.dtype(np.float64)
-    kept = sampled(generator, "random", x.shape, np.float32) >= p
-    return x * plain_tensor((kept * dtype.type(1 / (1 - p) if p < 1 else 0))[()])
-
-
-def one_hot(labels: Any, num_classes: int = -1) -> Any:
-    """Rows of zeros with a one at each label: integers of shape (…) to integers of shape (…, num_classes).
+def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
+    """x₁ᵀ·W·x₂ + b on the last axes.
 
     Parameters
     ----------
-    labels : array_like of int
-    num_classes : int
-        The largest label and one unless given.
-    """
-    codes, _ = class_numbers("one_hot", labels)
-    if num_classes == -1:
-        num_classes = int(codes.max(initial=-1)) + 1
-    check_range("one_hot", codes, num_classes)
-    return neural.one_hot(labels, num_classes=num_classes)
+    input1, input2 : array_like
+        Shapes (…, in₁) and (…, in₂).
+    weight : array_like
+        Shape (out, in₁, in₂).
+    bias : array_like, optional
+        Shape (out,).
 
-
-# --- activations -----------------------------------------------------------------------------------------------------
-
-
-def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
-    """Elementwise x where x > 0, else negative_slope·x.
-
-    The derivative is 1 where x > 0, else `negative_slope`, at 0 too.
+    Returns
+    -------
+    Tensor
+        Shape (…, out). ∂/∂x₁ = W·x₂, ∂/∂x₂ = Wᵀ·x₁, ∂/∂W = x₁·x₂ᵀ.
 
     Examples
     --------
     >>> import tinygrad_nn as tg
     >>> from tinygrad_nn import nn
-    >>> nn.functional.leaky_relu(tg.tensor([-1.0, 2.0]))
-    tensor([-0.01,  2.  ])
+    >>> nn.functional.bilinear(tg.tensor([2.0]), tg.tensor([3.0]), tg.tensor([[[4.0]]]))
+    tensor([24.])
     """
-    return neural.leaky_relu(x, negative_slope=negative_slope)
+    first, second, of_weight = shape_of(input1), shape_of(input2), shape_of(weight)
+    if not first or not second or first[:-1] != second[:-1] or (first[-1], second[-1]) != of_weight[1:]:
+        raise ValueError(
+            f"bilinear: x₁ is (…, in₁), x₂ (…, in₂) and W (out, in₁, in₂), not {first}, {second}, {of_weight}"
+        )
+    out = einsum("...i,oij,...j->...o", input1, weight, input2)
+    return out if bias is None else out + bias
 
 
-def elu(x: Any, alpha: float = 1.0) -> Any:
-    """Elementwise x where x > 0, else alpha·(eˣ − 1) (Clevert, Unterthiner and Hochreiter, 2015).
-
-    The derivative is 1 where x > 0, else alpha·eˣ, at 0 too.
-    """
-    return neural.elu(x, alpha=alpha)
-
-
-def gelu(x: Any, approximate: str = "none") -> Any:
-    """Elementwise x·Φ(x), Φ the normal distribution function (Hendrycks and Gimpel, 2016).
+def one_hot(tensor: Any, num_classes: int = -1) -> Any:
+    """Rows of zeros with a one at each label: integers of shape (…) to integers of shape (…, num_classes).
 
     Parameters
     ----------
-    x : array_like
-    approximate : {"none", "tanh"}
-        The second for x·½(1 + tanh(√(2/π)·(x + 0.044715·x³))), which is quicker and differs by up to 5e-4.
-
-    Notes
-    -----
-    The derivative is Φ(x) + x·exp(−x²/2)/√(2π).
+    tensor : array_like of int
+        The labels.
+    num_classes : int
+        The largest label and one unless given.
     """
-    if approximate == "tanh":
-        return 0.5 * x * (1 + tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)))
-    if approximate != "none":
-        raise ValueError(f'gelu: approximate must be "none" or "tanh", not {approximate!r}')
-    return x * neural.normal_cdf(x)
-
-
-def silu(x: Any) -> Any:
-    """Elementwise x·σ(x), also called swish, with derivative σ(x) + x·σ(x)·(1 − σ(x))."""
-    return x * sigmoid(x)
-
-
-def softplus(x: Any, beta: float = 1.0) -> Any:
-    """Elementwise log(1 + e^(beta·x))/beta, a smooth `relu`, with derivative σ(beta·x)."""
-    return elementwise.softplus(x) if beta == 1 else elementwise.softplus(x * beta) / beta
-
-
-def softmax(x: Any, dim: int = -1) -> Any:
-    """eˣ divided by its sum along `dim`; see `tinygrad_nn.softmax`."""
-    return reduction.softmax(x, axis=dim)
-
-
-def log_softmax(x: Any, dim: int = -1) -> Any:
-    """The logarithm of the softmax along `dim`; see `tinygrad_nn.log_softmax`."""
-    return reduction.log_softmax(x, axis=dim)
+    codes, _ = class_numbers("one_hot", tensor)
+    if num_classes == -1:
+        num_classes = int(codes.max(initial=-1)) + 1
+    check_range("one_hot", codes, num_classes)
+    return neural.one_hot(tensor, num_classes=num_classes)
 
 
 __all__ = [
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "alpha_dropout",
+    "avg_pool1d",
+    "avg_pool2d",
+    "batch_norm",
+    "bilinear",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "celu",
+    "conv1d",
+    "conv2d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "cosine_embedding_loss",
+    "cosine_similarity",
     "cross_entropy",
     "dropout",
+    "dropout1d",
+    "dropout2d",
     "elu",
+    "embedding",
     "flatten",
+    "fold",
+    "gaussian_nll_loss",
     "gelu",
+    "glu",
+    "group_norm",
+    "hardshrink",
+    "hardsigmoid",
+    "hardswish",
+    "hardtanh",
+    "hinge_embedding_loss",
     "huber_loss",
     "kl_div",
     "l1_loss",
+    "layer_norm",
     "leaky_relu",
     "linear",
     "log_softmax",
+    "logsigmoid",
+    "lp_pool1d",
+    "lp_pool2d",
+    "margin_ranking_loss",
+    "max_pool1d",
+    "max_pool2d",
+    "mish",
     "mse_loss",
+    "multi_margin_loss",
+    "multilabel_soft_margin_loss",
     "nll_loss",
+    "normalize",
     "one_hot",
+    "pad",
+    "pairwise_distance",
+    "poisson_nll_loss",
+    "prelu",
     "relu",
+    "relu6",
+    "rms_norm",
+    "scaled_dot_product_attention",
+    "selu",
     "sigmoid",
     "silu",
+    "smooth_l1_loss",
+    "soft_margin_loss",
     "softmax",
+    "softmin",
     "softplus",
+    "softshrink",
+    "softsign",
     "tanh",
+    "tanhshrink",
+    "threshold",
+    "triplet_margin_loss",
+    "unfold",
 ]

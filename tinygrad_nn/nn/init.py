@@ -167,3 +167,136 @@ def kaiming_normal_(
 ) -> T:
     """Normal values with standard deviation gain/√fan; see `kaiming_uniform_`."""
     return _normal(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity), generator)
+
+
+def lecun_uniform_(tensor: T, generator: Generator | None = None) -> T:
+    """Values spread evenly over ±√(3/fan_in): variance 1/fan_in, so that sums of inputs keep variance 1.
+
+    LeCun, Bottou, Orr and Müller, 1998, "Efficient BackProp"; the start that `SELU` is made for.
+    """
+    bound = math.sqrt(3 / fans(tensor.shape)[0])
+    return _uniform(tensor, -bound, bound, generator)
+
+
+def lecun_normal_(tensor: T, generator: Generator | None = None) -> T:
+    """Normal values with standard deviation 1/√fan_in; see `lecun_uniform_`."""
+    return _normal(tensor, 0.0, 1 / math.sqrt(fans(tensor.shape)[0]), generator)
+
+
+def lesson_uniform_(tensor: T, generator: Generator | None = None) -> T:
+    """Values spread evenly over ±√6/(fan_in + fan_out), a form of Glorot's bound that is met in lessons.
+
+    Between layers of S_l and S_{l+1} units that is ±√6/(S_l + S_{l+1}). Glorot's own bound, that of `xavier_uniform_`,
+    has the sum under the root too: ±√(6/(S_l + S_{l+1})), which is √(S_l + S_{l+1}) times as wide and keeps the
+    variance of signals from layer to layer. With the narrow one signals shrink at each layer.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinygrad_nn import nn
+    >>> weight = nn.Parameter(np.empty((30, 70)))
+    >>> bound = lambda start: round(float(np.abs(start(weight, generator=np.random.default_rng(0))).max()), 3)
+    >>> bound(nn.init.lesson_uniform_), bound(nn.init.xavier_uniform_)
+    (0.024, 0.245)
+    """
+    bound = math.sqrt(6) / sum(fans(tensor.shape))
+    return _uniform(tensor, -bound, bound, generator)
+
+
+def trunc_normal_(
+    tensor: T, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0, generator: Generator | None = None
+) -> T:
+    """Values of a normal distribution cut off outside of [a, b].
+
+    Parameters
+    ----------
+    tensor : Tensor
+    mean, std : float
+        Of the distribution before it is cut.
+    a, b : float
+        Bounds of the values, not multiples of `std`.
+    generator : numpy.random.Generator, optional
+    """
+    from statistics import NormalDist
+
+    if not (std > 0 and a < b):
+        raise ValueError(f"trunc_normal_: std must be positive and a below b; here std={std}, a={a}, b={b}")
+    generator = as_generator(generator)
+    low, high = (a - mean) / std, (b - mean) / std
+    sign = -1 if low > 0 else 1  # probabilities of the lower tail keep their digits
+    low, high = (-high, -low) if sign < 0 else (low, high)
+    normal = NormalDist()
+    first, last = normal.cdf(low), normal.cdf(high)
+    if last - first > 0.1:  # draw, and draw again what is outside
+        values = generator.standard_normal(tensor.shape)
+        while (outside := (values < low) | (values > high)).any():
+            values[outside] = generator.standard_normal(int(outside.sum()))
+    else:
+        if not first < last:
+            raise ValueError(f"trunc_normal_: [{a}, {b}] is too far from the mean {mean} for std={std}")
+        shares = first + (last - first) * (1 - generator.random(tensor.shape))
+        values = np.reshape([normal.inv_cdf(min(p, 1 - 2**-53)) for p in shares.ravel()], tensor.shape)
+    return _give(tensor, np.clip(values * (sign * std) + mean, a, b))
+
+
+def orthogonal_(tensor: T, gain: float = 1, generator: Generator | None = None) -> T:
+    """A random matrix with orthonormal rows or columns, whichever are fewer, times `gain`.
+
+    A weight of more axes counts as the matrix (out, in·k₁·k₂…). Saxe, McClelland and Ganguli, 2014, "Exact solutions to
+    the nonlinear dynamics of learning in deep linear neural networks".
+    """
+    if tensor.ndim < 2:
+        raise ValueError(f"orthogonal_: the weight must have two or more axes, not shape {tensor.shape}")
+    rows, columns = tensor.shape[0], math.prod(tensor.shape[1:])
+    drawn = as_generator(generator).standard_normal((max(rows, columns), min(rows, columns)))
+    q, r = np.linalg.qr(drawn)
+    q = q * np.where(np.diagonal(r) < 0, -1, 1)  # else the signs would not be evenly spread
+    return _give(tensor, gain * (q if rows >= columns else q.T).reshape(tensor.shape))
+
+
+def sparse_(tensor: T, sparsity: float, std: float = 0.01, generator: Generator | None = None) -> T:
+    """Normal values of mean 0, but in each column the share `sparsity`, rounded up, zero (Martens, 2010)."""
+    rows, columns = _matrix("sparse_", tensor)
+    if not 0 <= sparsity <= 1:
+        raise ValueError(f"sparse_: sparsity must be in [0, 1], not {sparsity!r}")
+    generator = as_generator(generator)
+    values = generator.standard_normal((rows, columns)) * std
+    order = generator.permuted(np.broadcast_to(np.arange(rows)[:, None], (rows, columns)), axis=0)
+    values[order < math.ceil(sparsity * rows)] = 0
+    return _give(tensor, values)
+
+
+def eye_(tensor: T) -> T:
+    """The identity: ones on the diagonal of a matrix, and zeros."""
+    return _give(tensor, np.eye(*_matrix("eye_", tensor)))
+
+
+def dirac_(tensor: T, groups: int = 1) -> T:
+    """The weight of a convolution that passes its channels on as they are, as many as it can, in each of the groups.
+
+    Parameters
+    ----------
+    tensor : Tensor
+        Shape (out, in/groups, k₁, …), with one to three axes for the window.
+    groups : int
+    """
+    if not 3 <= tensor.ndim <= 5 or tensor.shape[0] % groups:
+        raise ValueError(f"dirac_: the weight must be (out, in, k₁, …) with {groups} dividing out, not {tensor.shape}")
+    values: Any = np.zeros(tensor.shape)
+    size = tensor.shape[0] // groups
+    middle = tuple(n // 2 for n in tensor.shape[2:])
+    for channel in range(min(size, tensor.shape[1])):
+        values[(slice(channel, None, size), channel, *middle)] = 1
+    return _give(tensor, values)
+
+
+def _matrix(name: str, tensor: Tensor) -> tuple[int, int]:
+    if tensor.ndim != 2:
+        raise ValueError(f"{name}: the weight must have two axes, not shape {tensor.shape}")
+    rows, columns = tensor.shape
+    return rows, columns
+
+
+#: The same starts under their inventors' names.
+glorot_uniform_, glorot_normal_ = xavier_uniform_, xavier_normal_
+he_uniform_, he_normal_ = kaiming_uniform_, kaiming_normal_

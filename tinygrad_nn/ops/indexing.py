@@ -11,6 +11,7 @@ import numpy as np
 from ..op import op
 from .elementwise import where
 from .layout import ravel, shape_of
+from .rows import are_rows, sums_of_rows
 
 asarray = np.asarray
 ndarray = np.ndarray
@@ -137,6 +138,8 @@ def scatter_add(g, *indices, key, shape):
     place = _filled(key, indices)
     if not indices or _distinct(indices):
         out[place] = g
+    elif are_rows(g, indices, key):
+        out = sums_of_rows(g, indices[0], shape)
     elif g.dtype.itemsize <= 8 and g.dtype.kind == "f" and out.size < 16 * g.size > 2000:
         places = _places(shape, place).ravel()  # bincount adds up to five times faster than add.at
         out = np.bincount(places, g.ravel(), out.size).reshape(shape).astype(g.dtype, copy=False)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from ..op import op
+from ..values import holds_tensor, several
 from .adjoint import broadcast_to
 
 asarray = np.asarray
@@ -20,8 +21,11 @@ linear = partial(op, linear="jointly", analytic=True)
 
 def shape_of(x: Any) -> tuple[int, ...]:
     """Shape of an array, a Tensor or anything that can be made an array."""
-    shape: tuple[int, ...] = x.shape if hasattr(x, "shape") else np.shape(x)
-    return shape
+    if hasattr(x, "shape"):
+        return x.shape  # type: ignore[no-any-return]
+    if isinstance(x, list | tuple) and holds_tensor(x):
+        raise TypeError(several(x))
+    return np.shape(x)
 
 
 # --- the same elements in another shape ------------------------------------------------------------------------------
@@ -157,6 +161,9 @@ def permute_dims(x, *, axes=None):
     >>> tg.permute_dims(tg.ones((2, 3, 4)), (1, 0, 2)).shape
     (3, 2, 4)
     """
+    if axes is not None and len(axes) != np.ndim(x):
+        exchange = f"; to exchange two of them: swapaxes{axes}" if len(axes) == 2 else ""
+        raise ValueError(f"each of the {np.ndim(x)} axes must be named once{exchange}")
     return asarray(x).transpose(axes)[()]
 
 

@@ -6,6 +6,8 @@ checks and converts before is not repeated here.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ import numpy as np
 from ..op import op
 from .axes import share
 from .elementwise import log, log1p, maximum, sigmoid
-from .neural import one_hot
+from .neural import one_hot, outside
 from .reduction import softmax
 
 #: PyTorch limits the logarithms of binary cross-entropy, and the divisor of its derivative, by these.
@@ -55,6 +57,16 @@ def shape_message(shape: tuple[int, ...], other: tuple[int, ...]) -> str:
     )
 
 
+def _slope(each: str, of_mean: str) -> Callable[..., str]:
+    """The formula of a loss's derivative, and that for a mean over n samples, as many as there are targets."""
+
+    def formula(*shapes: tuple[int, ...], reduction: str) -> str:
+        count = math.prod(shapes[-1]) if reduction == "mean" else 1
+        return of_mean.replace("{n}", str(count)) if count > 1 else each
+
+    return formula
+
+
 @op(formula="mse({x}, {target})")
 def mse_loss(x, target, *, reduction="mean"):
     """Squared error (x − t)², with ∂/∂x = 2(x − t)."""
@@ -66,7 +78,10 @@ def mse_loss(x, target, *, reduction="mean"):
 mse_loss.derivatives(
     lambda g, out, x, target, *, reduction: (x - target) * _share(2 * g, reduction, x.size),
     lambda g, out, x, target, *, reduction: (target - x) * _share(2 * g, reduction, x.size),
-    formulas=["2·({x} − {target}), {reduction}", "2·({target} − {x}), {reduction}"],
+    formulas=[
+        _slope("2·({x} − {target})", "2/{n}·({x} − {target})"),
+        _slope("2·({target} − {x})", "2/{n}·({target} − {x})"),
+    ],
 )
 
 
@@ -125,8 +140,8 @@ binary_cross_entropy.derivatives(
         (maximum(log1p(-x), LOWEST_LOG) - maximum(log(x), LOWEST_LOG)) * _share(g, reduction, x.size)
     ),
     formulas=[
-        "({x} − {target})/({x}·(1 − {x})), {reduction}",
-        "log(1 − {x}) − log({x}), {reduction}",
+        _slope("({x} − {target})/({x}·(1 − {x}))", "1/{n}·({x} − {target})/({x}·(1 − {x}))"),
+        _slope("log(1 − {x}) − log({x})", "1/{n}·(log(1 − {x}) − log({x}))"),
     ],
 )
 
@@ -141,16 +156,15 @@ def binary_cross_entropy_with_logits(x, target, *, reduction="mean"):
 binary_cross_entropy_with_logits.derivatives(
     lambda g, out, x, target, *, reduction: (sigmoid(x) - target) * _share(g, reduction, x.size),
     lambda g, out, x, target, *, reduction: -x * _share(g, reduction, x.size),
-    formulas=["σ({x}) − {target}, {reduction}", "−{x}, {reduction}"],
+    formulas=[_slope("σ({x}) − {target}", "1/{n}·(σ({x}) − {target})"), _slope("−{x}", "−1/{n}·{x}")],
 )
 
 
 @op(differentiable=False)
 def checked_labels(labels, *, classes, name):
     """The labels themselves, if all are of the classes that there are."""
-    # Seen as unsigned, negative labels are large: one pass finds both kinds.
-    if labels.size and np.asarray(labels, np.intp).view(np.uintp).max() >= classes:
-        bad = labels[(labels < 0) | (labels >= classes)]
+    bad = outside(labels, classes)
+    if bad is not None:
         raise ValueError(
             f"{name}: labels must be in 0 … {classes - 1}, as there are {classes} classes, "
             f"but {bad.size} of {labels.size} are not, such as {bad.flat[0]}"
@@ -176,5 +190,5 @@ def _cross_entropy_gradient(g: Any, x: Any, labels: Any, reduction: str) -> Any:
 cross_entropy.derivatives(
     lambda g, out, x, labels, *, reduction: _cross_entropy_gradient(g, x, labels, reduction),
     None,
-    formulas=["softmax({x}) − 1 at {labels}, {reduction}", None],
+    formulas=[_slope("softmax({x}) − onehot({labels})", "1/{n}·(softmax({x}) − onehot({labels}))"), None],
 )

@@ -12,10 +12,12 @@ from .elementwise import exp, where
 
 
 def _check_shapes(x: Any, weight: Any) -> None:
-    if not weight.ndim == 2 or not x.ndim or x.shape[-1] != weight.shape[1]:
+    if weight.ndim != 2 or not x.ndim or x.shape[-1] != weight.shape[1]:
+        fits = weight.ndim == 2 and x.ndim > 2 and math.prod(x.shape[1:]) == weight.shape[1]
         raise ValueError(
             f"the last axis of x must be as long as that of weight, which has shape (out, in); "
             f"here x has shape {x.shape} and weight {weight.shape}"
+            + ("; nn.Flatten() before makes one axis of all but the first, which would fit" if fits else "")
         )
 
 
@@ -183,3 +185,23 @@ def one_hot(labels, *, num_classes, dtype=np.int64):
     """Rows of zeros with a one at each label: from shape (…) to (…, num_classes)."""
     labels = np.asarray(labels)
     return (labels[..., None] == np.arange(num_classes)).astype(dtype)
+
+
+def outside(numbers: Any, count: int) -> Any:
+    """Those of some whole numbers that are not in 0 … count − 1; None if all are."""
+    # Seen as unsigned, negative numbers are large: one pass finds both kinds.
+    if numbers.size and np.asarray(numbers, np.intp).view(np.uintp).max() >= count:
+        return numbers[(numbers < 0) | (numbers >= count)]
+    return None
+
+
+@op(differentiable=False)
+def checked_rows(numbers, *, rows):
+    """The numbers of rows themselves, if there are all these rows."""
+    bad = outside(numbers, rows)
+    if bad is not None:
+        raise IndexError(
+            f"embedding: the numbers of rows must be in 0 … {rows - 1}, as there are {rows} rows, "
+            f"but {bad.size} of {numbers.size} are not, such as {bad.flat[0]}"
+        )
+    return numbers

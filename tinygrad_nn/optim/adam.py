@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..ops.elementwise import maximum, sqrt
-from .optimizer import Optimizer, check_betas, check_not_negative, number
+from .optimizer import Optimizer, Params, check_betas, check_not_negative, number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from ..tensor import Tensor
 
 
@@ -58,7 +56,7 @@ class Adam(Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Tensor] | Iterable[dict[str, Any]],
+        params: Params,
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -112,7 +110,7 @@ class AdamW(Adam):
 
     def __init__(
         self,
-        params: Iterable[Tensor] | Iterable[dict[str, Any]],
+        params: Params,
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,

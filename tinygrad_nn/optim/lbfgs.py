@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import math
+from typing import Any
 
 from ..graph import mode
-from .closure import Closure, ClosureOptimizer, check_counts, dot, largest
+from .closure import Closure, ClosureOptimizer, check_counts, dot, finite, largest
 from .line_search import Trial, strong_wolfe
-from .optimizer import check_not_negative
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from ..tensor import Tensor
+from .optimizer import Params, check_not_negative
 
 
 class LBFGS(ClosureOptimizer):
@@ -53,11 +49,12 @@ class LBFGS(ClosureOptimizer):
     -----
     The closure clears the gradients, computes the loss, calls ``backward()`` and returns the loss; it is called several
     times in a step, and must give the same loss for the same parameters. `step` returns the first loss. The gradients
-    that are left are those of the last point that was tried. What computes the
-    loss can be compiled, with its pass back.
+    that are left are those of the last point that was tried. What computes the loss can be compiled, with its pass
+    back.
 
     The conditions of the line search are the strong ones of Wolfe, for 10⁻⁴ and 0.9, by algorithms 3.5 and 3.6 of
-    Nocedal and Wright, *Numerical Optimization* (2006).
+    Nocedal and Wright, *Numerical Optimization* (2006). A trial whose loss is NaN or infinite counts as too far, unlike
+    in PyTorch; where the first loss is, no step is made.
 
     Examples
     --------
@@ -83,7 +80,7 @@ class LBFGS(ClosureOptimizer):
 
     def __init__(
         self,
-        params: Iterable[Tensor] | Iterable[dict[str, Any]],
+        params: Params,
         lr: float = 1,
         max_iter: int = 20,
         max_eval: int | None = None,
@@ -143,7 +140,7 @@ class LBFGS(ClosureOptimizer):
         memory["func_evals"] = memory.get("func_evals", 0) + 1
         memory.setdefault("n_iter", 0)
         gradient = self._gradients()
-        if largest(gradient) <= settings["tolerance_grad"]:
+        if not finite(loss, largest(gradient)) or largest(gradient) <= settings["tolerance_grad"]:
             return
         evaluations = 1
         for left in reversed(range(settings["max_iter"])):
@@ -214,6 +211,8 @@ class LBFGS(ClosureOptimizer):
             self._move_to(origin + direction * t)
             loss = self._evaluated(closure)
             gradient = self._gradients()
+            # Not finite where a step leaves the domain of a logarithm, say: above all others, so that it is shortened.
+            loss = loss if math.isfinite(loss) else math.inf
             return Trial(t, loss, gradient, dot(gradient, direction))
 
         reach = largest(direction)

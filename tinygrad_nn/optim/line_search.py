@@ -73,7 +73,6 @@ def strong_wolfe(
     rules = _Rules(start)
     previous, trial = start, evaluate(t)
     count = 1
-    done = False
     while count <= max_trials:
         # That the loss is above the last one's counts from the third trial on, as in PyTorch.
         if rules.rises(trial) or (count > 2 and trial.loss >= previous.loss):
@@ -89,7 +88,7 @@ def strong_wolfe(
         previous = start
     ends = [previous, trial]
     low, high = _ordered(ends)
-    stuck = False
+    stuck = done = False
     while not done and count <= max_trials:
         left, right = sorted((ends[0].t, ends[1].t))
         if (right - left) * reach < tolerance:
@@ -131,7 +130,7 @@ def cubic_minimum(a: Trial, b: Trial, lowest: float, highest: float) -> float:
         return (lowest + highest) / 2
     mean = a.slope + b.slope - 3 * (a.loss - b.loss) / (a.t - b.t)
     square = mean * mean - a.slope * b.slope
-    if not square >= 0:
+    if not 0 <= square < math.inf:  # no such point, or a loss that is infinite
         return (lowest + highest) / 2
     root = math.sqrt(square)
     below = b.slope - a.slope + 2 * root

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,10 +13,7 @@ from ..ops.shape import concat, ravel
 from ..tensor import Tensor
 from .closure import Closure, ClosureOptimizer, check_counts, dot, finite, largest
 from .line_search import sufficient_decrease
-from .optimizer import check_not_negative
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from .optimizer import Params, check_not_negative
 
 
 class NewtonCG(ClosureOptimizer):
@@ -93,7 +90,7 @@ class NewtonCG(ClosureOptimizer):
 
     def __init__(
         self,
-        params: Iterable[Tensor] | Iterable[dict[str, Any]],
+        params: Params,
         lr: float = 1,
         max_iter: int = 1,
         max_cg: int | None = None,

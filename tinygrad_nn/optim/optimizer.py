@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -12,14 +12,18 @@ from ..graph import changes, mode, modes, switch
 from ..tensor import Tensor, as_array
 from ..values import plain_tensor
 
+#: What optimizers learn: parameters, also with their names, or groups of them with settings.
+Params: TypeAlias = Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Iterable[dict[str, Any]]
+
 
 class Optimizer:
     """Base of all optimizers. Derive from it and write `updated`.
 
     Parameters
     ----------
-    params : iterable of Tensor, or of dict
-        What to learn; with dicts, groups of it, each with ``"params"`` and the settings that differ.
+    params : iterable of Tensor, of (name, Tensor), or of dict
+        What to learn, such as ``model.parameters()`` or ``model.named_parameters()``; with dicts, groups
+        of it, each with ``"params"`` and the settings that differ.
     defaults : dict
         The settings of a group that has none of its own.
 
@@ -42,7 +46,7 @@ class Optimizer:
     #: Whether a step has been made; schedulers warn if none has.
     _stepped = False
 
-    def __init__(self, params: Iterable[Tensor] | Iterable[dict[str, Any]], defaults: dict[str, Any]) -> None:
+    def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor | Mapping) or not isinstance(params, Iterable):
             raise TypeError(
                 f"{type(self).__name__} needs an iterable of Tensors, such as model.parameters(), "
@@ -63,12 +67,13 @@ class Optimizer:
         Parameters
         ----------
         param_group : dict
-            ``"params"``, a Tensor or an iterable of them, and the settings that differ from the optimizer's own.
+            ``"params"``, a Tensor or an iterable of them, with or without names, and the settings that differ
+            from the optimizer's own.
         """
         if not isinstance(param_group, Mapping) or "params" not in param_group:
             raise TypeError(f"a group of parameters is a dict with an entry 'params'; given {param_group!r}")
         params = param_group["params"]
-        params = [params] if isinstance(params, Tensor) else list(params)
+        params = [params] if isinstance(params, Tensor) else list(map(_without_name, params))
         known = {p for group in self.param_groups for p in group["params"]}
         for p in params:
             if not isinstance(p, Tensor):
@@ -290,6 +295,11 @@ class _Recorded(defaultdict[Tensor, dict[str, Any]]):
         optimizer, state, trace = self._source
         self[p] = found = trace.entries(optimizer, state, p)
         return found  # type: ignore[no-any-return]
+
+
+def _without_name(entry: Any) -> Any:
+    """A parameter as `named_parameters` gives it, without its name."""
+    return entry[1] if type(entry) is tuple and len(entry) == 2 and isinstance(entry[0], str) else entry
 
 
 #: What a group may hold besides an optimizer's own settings: its name, what schedulers note, PyTorch's ways to compute.

@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..ops.choice import where
 from ..ops.elementwise import clip, sign
-from .optimizer import Optimizer, check_not_negative
+from .optimizer import Optimizer, Params, check_not_negative
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from ..tensor import Tensor
 
 
@@ -56,7 +54,7 @@ class Rprop(Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Tensor] | Iterable[dict[str, Any]],
+        params: Params,
         lr: float = 1e-2,
         etas: tuple[float, float] = (0.5, 1.2),
         step_sizes: tuple[float, float] = (1e-6, 50),

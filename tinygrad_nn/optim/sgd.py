@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .optimizer import Optimizer, check_not_negative, is_set, number
+from .optimizer import Optimizer, Params, check_not_negative, is_set, number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from ..tensor import Tensor
 
 
@@ -30,7 +28,6 @@ class SGD(Optimizer):
         λ of the L2 penalty ½λ‖w‖²: g → g + λ·w.
     nesterov : bool
         Step along g + μ·v instead (Nesterov, 1983, in the form of Sutskever et al., 2013).
-
     maximize : bool
         Climb instead of descending.
 
@@ -52,7 +49,7 @@ class SGD(Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Tensor] | Iterable[dict[str, Any]],
+        params: Params,
         lr: float = 1e-3,
         momentum: float = 0,
         dampening: float = 0,

@@ -31,10 +31,14 @@ def expression(op: Op, inputs: Sequence[str], settings: dict[str, Any]) -> str:
     return f"{op.name.lstrip('_')}({', '.join(written)})"
 
 
-def derivative(op: Op, position: int, inputs: Sequence[str], out: str, settings: dict[str, Any]) -> str:
+def derivative(
+    op: Op, position: int, inputs: Sequence[str], shapes: Sequence[tuple[int, ...]], out: str, settings: dict[str, Any]
+) -> str:
     """Formula of the local derivative with respect to one input, empty if the operation has none."""
     position = min(position, len(op.input_names) - 1)  # the last name of a variadic op stands for any number of inputs
     formula = op.formulas[position] if position < len(op.formulas) else None
+    if callable(formula):
+        formula = formula(*shapes, **{**op.defaults, **settings})
     return (_fill(formula, op, inputs, settings, out) or "") if formula else ""
 
 

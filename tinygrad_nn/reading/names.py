@@ -87,7 +87,7 @@ class Holders:
                 return self._qualified(*self._paths[key])
             if key in self._contained:
                 return self._contained[key]
-        return ""
+        return str((node.extra or {}).get("role", ""))
 
     def _qualified(self, module: str, path: str) -> str:
         """A parameter's path, with the module's variable before it where the path alone would not do."""

@@ -7,12 +7,25 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import show
 from ..graph import Constant, Node, Spec, reachable
 from ..op import part
 from ..tensor import Tensor
 from .calls import find_calls
 from .names import Holders, distinct, numbered
 from .values import clean, number
+
+
+def check_recorded(t: object, reader: str, purpose: str) -> None:
+    """Refuse what has no recording that a function could read: no Tensor, a leaf, or what was computed without."""
+    if not isinstance(t, Tensor):
+        raise TypeError(f"{reader} takes a Tensor, not {type(t).__name__}; results of arrays alone are not recorded")
+    if t._node is None or t._node.op is None:
+        what = "is a leaf" if t._node is not None else "recorded nothing"
+        raise ValueError(
+            f"{reader}: this Tensor, {show(t._value)}, {what}: there is nothing to {purpose}. Give a result that was "
+            "computed, outside no_grad(), from a Tensor with requires_grad=True"
+        )
 
 
 class Recording:
@@ -121,6 +134,12 @@ def _name_all(nodes: list[Node], holders: Holders) -> dict[Node, str]:
         count[letter] += 1
         names[node] = distinct(clean(holders.name(node)) or numbered(letter, count[letter]), taken)
     return names
+
+
+def shapes_of(node: Node) -> list[tuple[int, ...]]:
+    """The shapes of what an operation was applied to."""
+    values = [source.value if isinstance(source, Node) else source for source in node.inputs]
+    return [() if isinstance(value, tuple) else np.shape(value) for value in values]
 
 
 def local_derivative(node: Node, position: int) -> float | None:

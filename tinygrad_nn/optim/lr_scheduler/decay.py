@@ -93,7 +93,7 @@ class ConstantLR(LRScheduler):
     ----------
     optimizer : Optimizer
     factor : float
-        In (0, 1].
+        In [0, 1].
     total_iters : int
     last_epoch : int
         See `LRScheduler`.

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...op import Op, registry
-from ...ops import loss, neural  # noqa: F401  (else registered only when a network is built)
+from ...ops import adaptive, convolution, loss, neural, pooling  # noqa: F401  (else registered only with networks)
 from ..rows import Case, Row
-from . import elementwise, linalg, reduction, shape
+from . import elementwise, linalg, normalization, recurrent, reduction, shape, windows
 
 #: Every row by the name of its op.
-table: dict[str, Row] = {row.name: row for family in (elementwise, reduction, shape, linalg) for row in family.ROWS}
+FAMILIES = (elementwise, reduction, shape, linalg, normalization, windows, recurrent)
+table: dict[str, Row] = {row.name: row for family in FAMILIES for row in family.ROWS}
 
 
 def add_row(row: Row) -> Row:

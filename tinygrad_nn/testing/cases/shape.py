@@ -90,6 +90,11 @@ def _many_repeats(rng: np.random.Generator) -> Any:
     return [rng.uniform(-2, 2, 300), rng.integers(0, 7, 300)], {"key": (ARRAY,), "shape": (7,)}
 
 
+def _many_rows(rng: np.random.Generator) -> Any:
+    """So many rows that they are sorted before they are added; some are named from the end."""
+    return [rng.uniform(-2, 2, (4, 5, 3)), rng.integers(-3, 7, (4, 5))], {"key": (ARRAY,), "shape": (7, 3)}
+
+
 def _fills(shape: tuple[int, ...], **settings: Any) -> Callable[..., Any]:
     def case(rng: np.random.Generator) -> Any:
         return [rng.uniform(-2, 2, np.diagonal(np.zeros(shape), **settings).shape)], {"shape": shape, **settings}
@@ -196,7 +201,8 @@ ROWS = [
     Row("part", cases=(), through="split"),
     # picked by index
     Row("index", cases=tuple(_at(x=x, key=key, arrays=arrays) for x, key, arrays in INDICES), reference=_indexed),
-    Row("scatter_add", cases=(*(_scatter_case(*case) for case in INDICES), _many_repeats), reference=_scattered),
+    Row("scatter_add", cases=(*(_scatter_case(*case) for case in INDICES), _many_repeats, _many_rows),
+        reference=_scattered),
     Row("index_update", cases=(
         _at(x=(4,), key=(1,), value=()),
         _at(x=(2, 3), key=(slice(None), slice(1, None)), value=(2, 2)),

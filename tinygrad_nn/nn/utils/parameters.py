@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..graph import modes
-from ..ops.elementwise import absolute, clip, minimum
-from ..ops.shape import concat, ravel, stack
-from ..tensor import Tensor
-from ..values import plain_tensor
+from ...graph import modes
+from ...ops.elementwise import absolute, clip, minimum
+from ...ops.shape import concat, ravel, stack
+from ...tensor import Tensor
+from ...values import plain_tensor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
