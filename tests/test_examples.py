@@ -19,7 +19,11 @@ SETTINGS = {
 NEEDS = {"data_parallel.py": "jax"}
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
+#: The lessons have tests of their own.
+EXAMPLES = [path for path in sorted((ROOT / "examples").glob("*.py")) if not path.name.startswith(("_", "lesson_"))]
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_example(path, tmp_path):
     if path.name in NEEDS:
         pytest.importorskip(NEEDS[path.name])

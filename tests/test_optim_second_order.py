@@ -438,3 +438,42 @@ def test_a_scheduler_can_set_the_rate(kind):
     scheduler = optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.5)
     scheduler.step()
     assert optimizer.param_groups[0]["lr"] == 0.5
+
+
+@pytest.mark.parametrize("lr", [1, 10])
+@pytest.mark.parametrize("seed", range(5))
+def test_lbfgs_comes_back_from_outside_of_the_domain(seed, lr):
+    """Barriers by logarithms, which are NaN beyond: the steps that get there are shortened."""
+    random = np.random.default_rng(seed)
+    A, c = random.standard_normal((12, 3)), 5 * random.standard_normal(3)
+    w = tg.tensor(np.zeros(3), requires_grad=True)
+    optimizer = optim.LBFGS([w], lr=lr, max_iter=50, line_search_fn="strong_wolfe")
+    losses = []
+
+    def closure():
+        optimizer.zero_grad()
+        loss = tg.sum(w * c + w * w / 20) - tg.sum(tg.log(1 - A @ w))
+        loss.backward()
+        losses.append(loss.item())
+        return loss
+
+    with np.errstate(invalid="ignore"):
+        optimizer.step(closure)
+    assert lr == 1 or not np.isfinite(losses).all(), "some step was too far"
+    closure()
+    assert np.abs(w.grad.numpy()).max() < 1e-3
+
+
+@pytest.mark.parametrize("line_search_fn", [None, "strong_wolfe"])
+def test_lbfgs_makes_no_step_from_a_loss_that_is_no_number(line_search_fn):
+    w = tg.tensor([1.0], requires_grad=True)
+    optimizer = optim.LBFGS([w], line_search_fn=line_search_fn)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = tg.sum(w * float("nan"))
+        loss.backward()
+        return loss
+
+    assert np.isnan(optimizer.step(closure).item())
+    assert w.tolist() == [1.0]

@@ -1,4 +1,4 @@
-"""What the README shows is run: its Python in order, its printed results compared, its picture drawn anew."""
+"""What the README and the guides show is run: Python in order, printed results compared, the picture drawn anew."""
 
 import contextlib
 import io
@@ -12,19 +12,28 @@ from benchmarks.report import in_readme
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*ROOT.glob("README*.md"), ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+#: Those in English; the others have the same code (`test_docs.py`).
+ENGLISH = [page for page in PAGES if not page.name.endswith(".zh.md")]
 
 
 def blocks(page):
     return re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.name)
+def shown(page):
+    """Blocks with what is said of their output: by comments, or by a block of text right below."""
+    text = page.read_text(encoding="utf-8")
+    found = re.finditer(r"^```python\n(.*?)^```$(?:\n\n^```text\n(.*?)^```$)?", text, re.MULTILINE | re.DOTALL)
+    for code, output in (block.groups() for block in found):
+        yield code, output.splitlines() if output else re.findall(r"^ *print\(.*\)  # (.+)$", code, re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", [page for page in ENGLISH if blocks(page)], ids=lambda page: page.name)
 def test_python_blocks_run_and_print_what_they_say(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     namespace = {"__name__": "__main__"}
-    for number, code in enumerate(blocks(page), start=1):
-        expected = re.findall(r"^ *print\(.*\)  # (.+)$", code, re.MULTILINE)
+    for number, (code, expected) in enumerate(shown(page), start=1):
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
             exec(compile(code, f"{page.name}, block {number}", "exec"), namespace)
@@ -52,25 +61,21 @@ def test_the_example_is_the_first_block():
     assert saving.partition('"')[0] in example
 
 
-def test_order_of_the_readme():
-    landmarks = [
-        "docs/images/j.svg",
-        "```python",
-        "```sh",
-        "examples/digits.py",
-        "-m pytest",
-        "What it is for",
-        "How it compares",
-    ]
-    found = [README.index(landmark) for landmark in landmarks]
+@pytest.mark.parametrize(
+    ("name", "headings"),
+    [("README.md", ["What it is for", "How it compares"]), ("README.zh.md", ["它能做什么", "与其他库比较"])],
+)
+def test_order_of_the_readme(name, headings):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    landmarks = ["docs/images/j.svg", "```python", "docs/lessons/index", "```sh", "examples/digits.py", "-m pytest"]
+    found = [text.index(landmark) for landmark in [*landmarks, *headings]]
     assert found == sorted(found)
 
 
 def test_links_lead_somewhere():
     for page in PAGES:
         for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
-            if page.parent.name != "docs" or not link.startswith("reference/"):
-                assert (page.parent / link).exists(), f"{page.name}: {link}"
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
 
 
 def test_the_measured_table_is_the_committed_one():
