@@ -10,7 +10,7 @@ from .measure import OURS, Column, Result
 
 #: Columns of the table of times, in this order; what a workload has besides stands in the table of ratios alone.
 PEERS = (
-    OURS, "NumPy, `out=`", "NumPy", "NumPy, blocks", "PyTorch", "PyTorch func", "JAX", "JAX jit", "JAX traced",
+    OURS, "NumPy, `out=`", "NumPy", "NumPy, blocks", "PyTorch", "PyTorch cells", "PyTorch func", "JAX", "JAX jit", "JAX traced",
     "autograd", "MyGrad", "micrograd",
 )  # fmt: skip
 #: Further columns of ours, in the table of what is compiled.
