@@ -10,8 +10,8 @@ from .measure import OURS, Column, Result
 
 #: Columns of the table of times, in this order; what a workload has besides stands in the table of ratios alone.
 PEERS = (
-    OURS, "NumPy, `out=`", "NumPy", "NumPy, blocks", "PyTorch", "PyTorch cells", "PyTorch func", "JAX", "JAX jit", "JAX traced",
-    "autograd", "MyGrad", "micrograd",
+    OURS, "NumPy, `out=`", "NumPy", "NumPy, blocks", "PyTorch", "PyTorch cells", "PyTorch func",
+    "JAX", "JAX jit", "JAX traced", "autograd", "MyGrad", "micrograd",
 )  # fmt: skip
 #: Further columns of ours, in the table of what is compiled.
 OURS_TOO = (f"{OURS}, gradients kept", f"{OURS}, first call", f"{OURS}, eager", f"{OURS}, Trainer")
