@@ -22,6 +22,14 @@ def _as_a_user(doctest_namespace):
 
 
 @pytest.fixture(autouse=True)
+def _same_numbers():
+    """What is drawn from the default generator is the same in each run, in whatever order the tests come."""
+    import tinygrad_nn as tg
+
+    tg.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
 def _forget_ops():
     """Operations that a test registers are gone after it."""
     # What a test imports for the first time is not to be forgotten.
