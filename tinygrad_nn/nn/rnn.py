@@ -15,10 +15,10 @@ from ..ops.recurrent_lstm import lstm_sequence
 from ..ops.shape import concat, reshape, stack, swapaxes
 from . import functional as F
 from . import init
-from ._given import as_operand
+from ._given import as_operand, check_sizes
 from ._recurrent import lstm_step
 from .module import Module, Parameter
-from .rnn_cell import check_nonlinearity, check_sizes
+from .rnn_cell import check_nonlinearity
 from .utils.rnn import PackedSequence, sizes_of
 
 

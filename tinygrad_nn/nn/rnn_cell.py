@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import init
-from ._given import as_operand
+from ._given import as_operand, check_sizes
 from ._recurrent import gru_step, lstm_step, rnn_step
 from .module import Module, Parameter
 
@@ -62,13 +62,6 @@ class RNNCellBase(Module):
     def extra_repr(self) -> str:
         """The settings."""
         return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")
-
-
-def check_sizes(what: str, **sizes: Any) -> None:
-    """Refuse sizes that are not positive whole numbers."""
-    for name, value in sizes.items():
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-            raise ValueError(f"{what}: {name} must be a positive whole number, not {value!r}")
 
 
 class RNNCell(RNNCellBase):
