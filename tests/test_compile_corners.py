@@ -1,10 +1,14 @@
 """Programs in which planning or rewriting could go wrong unseen, one for each way."""
 
+from importlib import import_module
+
 import numpy as np
 import pytest
 
 import tinygrad_nn as tg
 from tinygrad_nn import nn, optim
+from tinygrad_nn.compiling import blocks, simplify
+from tinygrad_nn.compiling.program import MalformedProgram
 
 
 def same(f, *calls, rtol=1e-6):
@@ -187,3 +191,80 @@ def test_arguments_are_not_changed_unseen():
 
 def test_a_method_of_an_array_argument_that_python_could_take_for_something_else():
     same(lambda x: x.var() + x.std(), (np.array([1.0, 2.0, 4.0]),), (np.array([0.0, 2.0, 5.0]),))
+
+
+def minus_itself_squared(x):
+    y = tg.sigmoid(x)
+    return -y * y
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        tg.value_and_grad(lambda x: tg.sum((x + x + x) ** 2)),
+        minus_itself_squared,
+        lambda x: (a := tg.exp(x), b := a + 1.0, (b * a) * (b - a))[-1],
+        lambda x: tg.sin(-x) * -tg.sin(-x),
+    ],
+)
+def test_steps_that_wait_for_each_other_come_in_order(f):
+    same(f, (np.array([0.3, -1.0, 2.0]),), (np.array([1.0, 0.5, -0.5]),))
+
+
+def reverse_steps(program, *_):
+    program.steps = program.steps[::-1]
+
+
+def drop_first(program, *_):
+    del program.steps[0]
+
+
+@pytest.mark.parametrize("fault", [reverse_steps, drop_first])
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("plan", "_sink"),
+        ("plan", "in_blocks"),
+        ("simplify", "leave_guards_out"),
+        ("simplify", "move_scales"),
+        ("simplify", "remove_dead"),
+    ],
+)
+def test_a_fault_of_any_pass_is_noticed(monkeypatch, module, name, fault):
+    where = import_module(f"tinygrad_nn.compiling.{module}")
+    right = getattr(where, name)
+
+    def wrong(program, *rest):
+        out = right(program, *rest)
+        fault(program)
+        return out
+
+    monkeypatch.setattr(where, name, wrong)
+    f = tg.compile(tg.grad(lambda x: tg.sum(tg.sqrt(tg.exp(x) * 2.0 + 1.0) * tg.sin(x))))
+    with pytest.raises(MalformedProgram, match="after"):
+        f(np.array([0.3, 1.0]))
+
+
+def test_a_fault_within_a_loop_or_a_chain_is_noticed(monkeypatch):
+    built = simplify.Builder.build
+
+    def wrong(builder):
+        program = built(builder)
+        if program.name == "scan":
+            program.steps = sorted(program.steps, key=lambda step: -step.out.number)
+        return program
+
+    with monkeypatch.context() as m:
+        m.setattr(simplify.Builder, "build", wrong)
+        f = tg.compile(lambda x: tg.scan(lambda c, row: (tg.sin(c) * row + 1.0, c), x[0], x)[0])
+        with pytest.raises(MalformedProgram, match="after shortening loops"):
+            f(tg.ones((3, 2)))
+    joined = blocks._as_step
+
+    def mixed(steps, outside):
+        return joined(steps[::-1], outside)
+
+    monkeypatch.setattr(blocks, "LEAST_BYTES", 16)
+    monkeypatch.setattr(blocks, "_as_step", mixed)
+    with pytest.raises(MalformedProgram, match="in a chain"):
+        tg.compile(lambda x: tg.cos(tg.sin(tg.exp(x) * 2.0)) + 1.0)(tg.ones(64))

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..op import Op
 from .forms import form_of
-from .program import Program, Step, Var
+from .program import Program, Step, Var, check_steps
 
 #: Arrays of at least this many bytes are worth it: smaller ones stay in the cache as they are.
 LEAST_BYTES = 1 << 19
@@ -98,6 +98,8 @@ def in_blocks(program: Program, written: set[Var], witnesses: list[Var]) -> list
             step.outputs += tuple(
                 [_look(program, step.params["chain"], x, looked) for x in witnesses if x in step.outputs]
             )
+            chain: Chain = step.params["chain"]
+            check_steps(chain.steps, {*chain.inputs, *chain.numbers}, f"{program.name}, in a chain")
     return [looked.get(x, x) for x in witnesses]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from .blocks import Chain, in_blocks
 from .forms import CHAIN, Form, form_of
-from .program import Program, Step, Var
+from .program import Program, Step, Var, check
 
 
 @dataclass(eq=False)
@@ -86,13 +86,17 @@ def plan(program: Program, witnesses: list[Var], *, reuse: bool = True) -> Plan:
         False: every variable has memory of its own.
     """
     _sink(program)
+    check(program, "moving steps to their use")
     witnesses = in_blocks(program, set(program.writes.values()), witnesses)
+    check(program, "joining steps to chains")
     forms = {step: CHAIN if step.op.name == "chain" else form_of(step) for step in program.steps}
     shown = _shown(program, forms)
     commits = _tail(program, forms, witnesses)
     targets, copies = _targets(program, commits, forms, shown)
     late = set(commits)
     body = [step for step in program.steps if step not in late]
+    program.steps = [*body, *commits]
+    check(program, "putting writes to the state last")
     given = {x for x in program.results if x.shape and _writable(x, program, forms)}
     results = list(dict.fromkeys(x for x in program.results if x in given))
     last = _last_uses(program, body, commits, shown, witnesses)
@@ -123,12 +127,12 @@ def _sink(program: Program) -> None:
 
     def place(step: Step) -> None:
         stack = [step]
-        while stack:  # what a step reads comes before it
-            found = [waiting.pop(x) for x in dict.fromkeys(stack[-1].reads) if x in waiting]
-            if found:
-                stack += found[::-1]
-            else:
+        while stack:  # post-order, one input at a time: another one may read it too
+            first = next((x for x in stack[-1].reads if x in waiting), None)
+            if first is None:
                 steps.append(stack.pop())
+            else:
+                stack.append(waiting.pop(first))
 
     for step in program.steps:
         arrays = [x for x in dict.fromkeys(step.reads) if x.shape]

@@ -202,33 +202,48 @@ class MalformedProgram(AssertionError):
     """A program breaks a rule that all rewriting must keep: a fault of this library."""
 
 
-def check(program: Program) -> None:
-    """Raise unless a program is well formed.
+def check(program: Program, after: str = "") -> None:
+    """Raise unless a program is well formed, and each that its steps hold.
 
     Each variable is made once and before it is read; inputs and state are not made by steps; numbers of inputs fit the
     ops; settings are known to them; what is needed in the end exists; states are written in their own shape and dtype.
 
+    Parameters
+    ----------
+    program : Program
+    after : str
+        The pass that made it, for the message.
+
     Raises
     ------
     MalformedProgram
-        Naming the step.
+        Naming the pass and the step.
     """
+    where = f"{program.name}, after {after}" if after else program.name
     known: set[Var] = {*program.inputs, *program.state}
     if len(known) != len(program.inputs) + len(program.state):
-        raise MalformedProgram(f"{program.name}: an input stands twice in the list of inputs and state")
-    for position, step in enumerate(program.steps):
-        fault = _fault_of(step, known)
-        if fault:
-            raise MalformedProgram(f"{program.name}, step {position}: {step!r}: {fault}")
-        known.update(step.outputs)
+        raise MalformedProgram(f"{where}: an input stands twice in the list of inputs and state")
+    check_steps(program.steps, known, where)
     for needed in program.needed:
         if needed.kind != "constant" and needed not in known:
-            raise MalformedProgram(f"{program.name}: {needed!r} is to be returned, but nothing makes it")
+            raise MalformedProgram(f"{where}: {needed!r} is to be returned, but nothing makes it")
     for old, new in program.writes.items():
         if old not in program.state:
-            raise MalformedProgram(f"{program.name}: {old!r} is written to, but it is no state")
+            raise MalformedProgram(f"{where}: {old!r} is written to, but it is no state")
         if old.kind == "state" and not old.weak and (old.shape, old.dtype) != (new.shape, new.dtype):
-            raise MalformedProgram(f"{program.name}: {new!r} is to replace {old!r}")
+            raise MalformedProgram(f"{where}: {new!r} is to replace {old!r}")
+
+
+def check_steps(steps: Iterable[Step], known: set[Var], where: str) -> None:
+    """Raise unless steps can run in their order, given what there is before them; adds what they make."""
+    for position, step in enumerate(steps):
+        fault = _fault_of(step, known)
+        if fault:
+            raise MalformedProgram(f"{where}, step {position}: {step!r}: {fault}")
+        known.update(step.outputs)
+        for setting in step.params.values():
+            if isinstance(setting, Program):
+                check(setting, where.partition(", after ")[2])
 
 
 def _fault_of(step: Step, known: set[Var]) -> str:

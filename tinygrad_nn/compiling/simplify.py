@@ -41,8 +41,9 @@ def simplify(program: Program) -> Simplified:
     gradients = {var for step in quick.steps for var in step.outputs if var.name.startswith("d:")}
     witnesses = leave_guards_out(quick)
     if witnesses:
+        check(quick, "leaving out guards")
         careful = Builder(stable, LOWER).build()
-        check(careful)
+        check(careful, "lowering the careful form")
         kept = quick.results
         quick.results = [*kept, *witnesses]
         quick = _lowered(quick, gradients, witnesses)
@@ -56,8 +57,9 @@ def simplify(program: Program) -> Simplified:
 def rewritten(program: Program) -> Program:
     """The program in its shortest exact form, in the ops as they were recorded."""
     once = Builder(_with_short_bodies(program), STABLE).build()
+    check(once, "rewriting once")
     twice = Builder(copied(once), STABLE).build()
-    check(twice)
+    check(twice, "rewriting twice")
     return twice
 
 
@@ -75,14 +77,17 @@ def _with_short_bodies(program: Program) -> Program:
         needed.update(step.reads)
         steps.append(step)
     made.steps = steps[::-1]
+    check(made, "shortening loops and branches")
     return made
 
 
 def _lowered(program: Program, gradients: set[Var], witnesses: list[Var]) -> Program:
     lowered = Builder(program, rules_for(program, LOWER)).build()
+    check(lowered, "lowering")
     move_scales(lowered, gradients, witnesses)
+    check(lowered, "moving scales")
     remove_dead(lowered)
-    check(lowered)
+    check(lowered, "removing what is not needed")
     return lowered
 
 
