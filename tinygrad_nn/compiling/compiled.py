@@ -24,6 +24,7 @@ from .glue import LOCK, MISS, build_call, holds
 from .module import Source
 from .naming import RESERVED, name_variables
 from .plan import Plan, plan
+from .quote import identifier
 from .recording import Recording, record
 from .simplify import Simplified, follow, simplify
 from .standalone import save
@@ -173,7 +174,7 @@ class Compiled:
                 f"it has {list(dict.fromkeys(root for _, root in names))}"
             )
         fixed = {i for i, (name, root) in enumerate(names) if root in self.static or name in self.static}
-        name = self.__name__ if self.__name__.isidentifier() else "compiled"
+        name = identifier(self.__name__) if self.__name__.isidentifier() else "compiled"
         name += "_" * (name in RESERVED)
         recording = record(self.function, args, kwargs, fixed, [n for n, _ in names], name)
         if self.target == "jax":
@@ -276,9 +277,9 @@ def make_entry(recording: Recording, function: Callable[..., Any], *, reuse: boo
     return Entry(function, recording, simplified, planned, source)
 
 
-def _heading(recording: Recording, meanings: dict[str, str]) -> str:
+def _heading(recording: Recording, meanings: dict[str, str]) -> list[str]:
     program = recording.program
     given = ", ".join(f"{x.name} {x.dtype}{list(x.shape)}" for x in program.inputs) or "no arguments"
     lines = [f"{program.name}, recorded for {given}."]
     state = [f"    {x.name} {x.dtype}{list(x.shape)}: {meanings[x.name]}" for x in program.state if x.name in meanings]
-    return "\n".join([*lines, "", "Read outside, and written where it changes:", "", *state, ""] if state else lines)
+    return [*lines, "", "Read outside, and written where it changes:", "", *state, ""] if state else lines

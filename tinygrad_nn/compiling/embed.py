@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dis
 import inspect
-import math
 import operator
 import re
 import sys
@@ -17,10 +16,7 @@ import numpy as np
 from numpy.lib import array_utils
 
 from ..op import Op
-
-
-class NotWritable(Exception):
-    """Something has no source text of its own: a function made elsewhere, an object that only this process has."""
+from .quote import NotWritable, identifier, literal
 
 
 class Kernels:
@@ -51,7 +47,7 @@ class Kernels:
             return self.add(function.kernel, function.name)
         if not isinstance(function, FunctionType) or function.__closure__ or function.__name__ == "<lambda>":
             raise NotWritable(f"{getattr(function, '__qualname__', function)!r} has no source of its own")
-        name = "_" + function.__name__.lstrip("_")  # apart from NumPy's function of that name
+        name = "_" + identifier(function.__name__)  # apart from NumPy's function of that name
         while name in self.parts:
             name += "_"
         self._names[id(function)] = name
@@ -106,48 +102,10 @@ class Kernels:
         standard = sys.stdlib_module_names - {"builtins"}
         if isinstance(value, type) and value.__module__.partition(".")[0] in standard:
             return self._of_module(value.__module__, value.__name__)
-        text = constant_text(value)
+        text = literal(value)
         if name not in self.parts:
             self.parts[name] = f"{name} = {text}"
         return name
-
-
-def constant_text(value: Any) -> str:
-    """A setting or a constant as Python source.
-
-    Raises
-    ------
-    NotWritable
-        For objects that have no literal.
-    """
-    if isinstance(value, bool | int | str | bytes | type(None) | type(Ellipsis)):
-        return repr(value)
-    if isinstance(value, float) and not isinstance(value, np.generic):
-        return repr(value) if math.isfinite(value) else f"float({str(value)!r})"
-    if type(value) is complex:
-        return repr(value) if math.isfinite(abs(value)) else f"complex({str(value)!r})"
-    if isinstance(value, np.dtype):
-        return f"np.{value.name}" if value.isnative and value.name != "bool" else f"np.dtype({value.str!r})"
-    if isinstance(value, np.generic):
-        return f"np.{value.dtype.name if value.dtype.name != 'bool' else 'bool_'}({constant_text(value.item())})"
-    if isinstance(value, type):
-        if value.__module__ == "builtins":
-            return value.__name__
-        if issubclass(value, np.generic):
-            return f"np.{value.__name__}"
-    if isinstance(value, slice):
-        return f"slice({constant_text(value.start)}, {constant_text(value.stop)}, {constant_text(value.step)})"
-    if isinstance(value, np.ndarray) and value.size <= 64:
-        return f"np.array({value.tolist()!r}, {constant_text(value.dtype)})"
-    if isinstance(value, tuple):
-        return f"({', '.join(map(constant_text, value))}{',' if len(value) == 1 else ''})"
-    if isinstance(value, list):
-        return f"[{', '.join(map(constant_text, value))}]"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{constant_text(k)}: {constant_text(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, frozenset):
-        return f"frozenset(({''.join(constant_text(x) + ', ' for x in sorted(value, key=repr))}))"
-    raise NotWritable(f"{type(value).__name__} objects have no literal")
 
 
 def _in_numpy(function: Any) -> str | None:

@@ -10,13 +10,13 @@ import numpy as np
 
 from .annotate import Formulas
 from .blocks import Chain
-from .embed import constant_text
 from .forms import form_of
 from .loops import bodies
 from .module import Module, Source
 from .plain import Plain, call_text, loop_lines
 from .plan import Plan
 from .program import Program, Step, Var
+from .quote import comment, docstring, literal
 
 
 class Emitter:
@@ -37,7 +37,7 @@ class Emitter:
 
     # --- the whole ---------------------------------------------------------------------------------------------------
 
-    def emit(self, heading: str) -> Source:
+    def emit(self, heading: list[str]) -> Source:
         """The module."""
         program = self.plan.program
         for x in (*program.inputs, *program.state):
@@ -53,7 +53,7 @@ class Emitter:
         careful = self._careful_function(self.careful) if self.careful is not None else []
         kernels = [text for text in self.module.kernels.parts.values() if text]
         used = sorted(self.module.used)
-        lines = [f'"""{heading}"""', ""]
+        lines = [docstring(heading), ""]
         if self.witnesses:
             lines += ["from math import isfinite"]
         if self.plan.results:
@@ -103,19 +103,17 @@ class Emitter:
                 shapes.setdefault((x.shape, x.dtype), []).append(self.names(x))
             (shape, dtype), first = next(iter(shapes.items()))
             if len(shapes) == 1 and np.dtype(dtype).itemsize * int(np.prod(shape)) == buffer.nbytes:
-                lines.append(
-                    f"{' = '.join(dict.fromkeys(first))} = np.empty({shape}, {constant_text(np.dtype(dtype))})"
-                )
+                lines.append(f"{' = '.join(dict.fromkeys(first))} = np.empty({shape}, {literal(np.dtype(dtype))})")
                 continue
             slab = self.names.unique("memory")
             lines.append(f"{slab} = np.empty({buffer.nbytes}, np.uint8)")
             for (shape, dtype), names in shapes.items():
                 nbytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
                 part = slab if nbytes == buffer.nbytes else f"{slab}[:{nbytes}]"
-                seen = f"{part}.view({constant_text(np.dtype(dtype))}).reshape({shape})"
+                seen = f"{part}.view({literal(np.dtype(dtype))}).reshape({shape})"
                 lines.append(f"{' = '.join(dict.fromkeys(names))} = {seen}")
         for x in plan.results:
-            lines.append(f"{self.names(x)}_held = [np.empty({x.shape}, {constant_text(x.dtype)})]")
+            lines.append(f"{self.names(x)}_held = [np.empty({x.shape}, {literal(x.dtype)})]")
         if not lines and not plan.pieces:
             return []
         return ["", f"# Memory that every call uses again: {_readable(plan.nbytes)}.", *lines, _HOISTED]
@@ -232,7 +230,7 @@ class Emitter:
         formula = self.formulas.of(step) if out.name or out in self.plan.targets else ""
         target = self.plan.targets.get(out)
         text = f"{self.names(target or out)} {'←' if target else '='} {formula}  " if formula else ""
-        return " " * max(2, 40 - width) + f"# {text}{tuple(out.shape)}"
+        return " " * max(2, 40 - width) + comment(f"{text}{tuple(out.shape)}")
 
     def _chain(self, step: Step) -> list[str]:
         """A loop over pieces, each handed to a function that runs the steps on it."""
@@ -241,7 +239,7 @@ class Emitter:
         name = self.names.unique("piecewise")
         memory = {buffer: self.names.unique("p") for buffer in buffers}
         for buffer, piece in memory.items():
-            dtype = constant_text(np.dtype(buffer.tenants[0].dtype))
+            dtype = literal(np.dtype(buffer.tenants[0].dtype))
             self._hoisted.append(f"{piece} = np.empty({chain.piece}, {dtype})")
         # What is in one memory, under one name, is given once.
         arrays = list({self.names(x): x for x in (*chain.inputs, *chain.outputs)}.values())
@@ -277,7 +275,7 @@ class Emitter:
             call = f"{name}({', '.join([*pieces, *numbers, *(f'{x}[:{rest}]' for x in memory.values())])})"
             calls += self._summed("    ", call, sums)
         for text, x in zip(sums, chain.sums):
-            calls.append(f"    {text} = {constant_text(np.dtype(x.dtype))}({text})")
+            calls.append(f"    {text} = {literal(np.dtype(x.dtype))}({text})")
         return calls
 
     def _summed(self, indent: str, call: str, sums: list[str]) -> list[str]:
@@ -379,7 +377,7 @@ def _bracketed(text: str) -> str:
 
 def _source_comment(path: str, line: int) -> list[str]:
     text = linecache.getline(path, line).strip()
-    return [f"    # {PurePath(path).name}:{line}: {text}"] if text and not path.startswith("<") else []
+    return ["    " + comment(f"{PurePath(path).name}:{line}: {text}")] if text and not path.startswith("<") else []
 
 
 def _readable(nbytes: int) -> str:

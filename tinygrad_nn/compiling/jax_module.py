@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from . import quote
 from .jax_rows import PARTED, ROWS
 from .jax_text import HELPERS, NEEDS, dtype_text, number_text, setting_text
 from .naming import Namer
@@ -280,7 +281,11 @@ class Module:
         if any("b64decode" in line for line in self._definitions):
             head.insert(0, "from base64 import b64decode\n")
         given = [f"# {name}: {spec(x)}, given" for x, name in self._constants.items() if name in (self.given or ())]
-        given += [f"# {p.name}: the kernel of {p.kernel.op.name}, given" for p in self.pieces if p.kernel is not None]
+        given += [
+            quote.comment(f"{p.name}: the kernel of {p.kernel.op.name}, given")
+            for p in self.pieces
+            if p.kernel is not None
+        ]
         top = ["\n".join([*head, *([""] if self._definitions or given else []), *given, *self._definitions])]
         return "\n\n\n".join([*top, *self._helpers.values(), *self._bodies, *functions]) + "\n"
 
@@ -302,7 +307,8 @@ class Module:
             comment = ""
             if piece.kernel is not None:
                 made = [self.namer(x) for x in piece.kernel.outputs]
-                comment = f"  # {', '.join(map(spec, piece.kernel.outputs))}: {piece.kernel.op.name}, by NumPy"
+                outputs = ", ".join(map(spec, piece.kernel.outputs))
+                comment = "  " + quote.comment(f"{outputs}: {piece.kernel.op.name}, by NumPy")
             if made:
                 lines.append(f"{', '.join(made)}{',' * (len(made) == 1)} = {piece.name}({inputs}){comment}")
         return _definition(self.name, [(self.namer(x), spec(x)) for x in self.arguments], lines, [*results, *checks])

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from .embed import Kernels, NotWritable, constant_text
+from .embed import Kernels
 from .naming import Namer
 from .program import Step, Var
+from .quote import NotWritable, comment, identifier, literal
 
 _WORDS = {0: "zero", 1: "one", 2: "two", 0.5: "half", -1: "minus_one"}
 
@@ -60,7 +61,7 @@ class Module:
     def constant(self, x: Var) -> str:
         """A constant of a program: a number as it is, an array under a name."""
         if not x.shape:
-            return constant_text(x.value)
+            return literal(x.value)
         name = self.names(x)
         self.constants.setdefault(name, x.value)
         return name
@@ -68,12 +69,12 @@ class Module:
     def setting(self, value: Any) -> str:
         """A setting: as text, or under a name where it has none."""
         try:
-            return constant_text(value)
+            return literal(value)
         except NotWritable as error:
             name = self.names.unique("setting")
             self.missing.append(f"a setting: {error}")
             self.kernel_objects[name] = value
-            self.kernels.parts[name] = f"{name} = None  # {type(value).__name__}: cannot be written as text"
+            self.kernels.parts[name] = f"{name} = None  {comment(f'{type(value).__name__}: cannot be written as text')}"
             return name
 
     def kernel(self, step: Step, function: Any = None) -> str:
@@ -84,7 +85,7 @@ class Module:
             if not name.startswith("np."):
                 self.kernel_objects[name] = kernel  # in this process; the text is for those without this library
         except NotWritable as error:
-            name = f"{step.op.name}_kernel"
+            name = f"{identifier(step.op.name)}_kernel"
             self.missing.append(f"{step.op.name}: {error}")
             self.kernels.parts.setdefault(
                 name, f"def {name}(*inputs, **settings):\n    raise NotImplementedError({str(error)!r})"
@@ -95,24 +96,24 @@ class Module:
     def number(self, x: Any, step: Step | None) -> str:
         """A number: an array without axes where NumPy is to compute with arrays, which takes half the time."""
         if step is None:
-            return constant_text(x)
+            return literal(x)
         if step.out.scalar:
             if not isinstance(x, np.generic):
-                return constant_text(x)
+                return literal(x)
             key = (repr(x), "number")
             if key not in self._numbers:
                 name = self._numbers[key] = self.names.unique("c")
-                self.number_lines.append(f"{name} = {constant_text(x)}")
+                self.number_lines.append(f"{name} = {literal(x)}")
             return self._numbers[key]
         arrays = [y for y in step.reads if y.shape]
         dtype = x.dtype if isinstance(x, np.generic) else arrays[0].dtype if arrays else None
         fits = dtype is not None and (isinstance(x, np.generic) or dtype.kind == "f")
         if not fits or isinstance(x, complex) or (isinstance(x, bool) and dtype is not None and dtype.kind != "b"):
-            return constant_text(x)
+            return literal(x)
         key = (repr(x.item() if isinstance(x, np.generic) else x).removesuffix(".0"), np.dtype(dtype).str)
         if key not in self._numbers:
             value = x.item() if isinstance(x, np.generic) else x
             word = _WORDS.get(value, "c") if value == value else "c"
             name = self._numbers[key] = self.names.unique(word)
-            self.number_lines.append(f"{name} = np.array({constant_text(value)}, {constant_text(np.dtype(dtype))})")
+            self.number_lines.append(f"{name} = np.array({literal(value)}, {literal(np.dtype(dtype))})")
         return self._numbers[key]

@@ -13,6 +13,7 @@ from typing import Any
 from ..tensor import Tensor
 from .forms import UFUNCS
 from .program import Program, Var
+from .quote import identifier
 from .state import EntryPlace, GradientPlace, Place, SettingPlace, TensorPlace
 from .variables import variables
 
@@ -174,9 +175,7 @@ class Namer:
 
     def unique(self, wish: str) -> str:
         """The wish, or it with a number."""
-        base = re.sub(r"\W+", "_", wish.replace("d:", "d" if len(wish) < 6 else "d_")).strip("_") or "t"
-        if base[0].isdigit():
-            base = "v" + base
+        base = identifier(wish.replace("d:", "d" if len(wish) < 6 else "d_")) or "t"
         if base in ("t", "d") or base in self._taken or base in RESERVED:
             base = base.rstrip("0123456789") + "_" if base[-1].isdigit() else base
             number = self._counts.get(base, 0) + 1

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .embed import constant_text
 from .forms import UFUNCS, is_plain_sum
 from .loops import bodies
 from .module import Module
 from .naming import Namer
 from .program import Program, Step, Var
+from .quote import docstring, literal
 
 
 class Plain:
@@ -48,7 +48,7 @@ class Plain:
         """The function."""
         lines = [f"def {self.name}({', '.join(self.fixed.values())}):"]
         if comment:
-            lines.append(f'    """{comment}"""')
+            lines.append("    " + docstring([comment]))
         for step in self.program.steps:
             if step.out not in self.fixed:
                 lines += self.step(step)
@@ -57,7 +57,7 @@ class Plain:
     def text(self, x: Any) -> str:
         """An operand."""
         if type(x) is not Var:
-            return constant_text(x)
+            return literal(x)
         if x.kind == "constant":
             return self.module.constant(x)
         return self.fixed.get(x) or self.names(x)
@@ -96,7 +96,7 @@ class Plain:
 def call_text(module: Module, step: Step, operands: Sequence[str], function: Any = None) -> str:
     """A call of an op's own kernel, or of another function of it, with the settings that are not the usual ones."""
     if step.op.name == "draw":
-        return f"{operands[0]}.{step.params['method']}({', '.join(map(constant_text, step.params['args']))})"
+        return f"{operands[0]}.{step.params['method']}({', '.join(map(literal, step.params['args']))})"
     if not step.out.weak and all(x.weak if type(x) is Var else type(x) in (int, float) for x in step.inputs):
         operands = [f"np.float64({x})" for x in operands]  # a call of an op makes NumPy's numbers of Python's
     settings = [
@@ -142,7 +142,7 @@ def _scan_lines(
     i = module.names.unique("step")
     lines = [_assigned(carry, ", ".join(init))] if carry else []
     for x, name in zip(step.outputs[count:], stacked, strict=True):
-        lines.append(f"{name} = np.empty({x.shape}, {constant_text(x.dtype)})")
+        lines.append(f"{name} = np.empty({x.shape}, {literal(x.dtype)})")
     steps = f"range({length - 1}, -1, -1)" if step.params["reverse"] else f"range({length})"
     lines.append(f"for {i} in {steps}:")
     lines += [f"    {past}[{i}] = {carry[k]}" for past, k in zip(stacked[made:], history, strict=True)]

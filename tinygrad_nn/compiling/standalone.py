@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..io import write_whole
-from .embed import NotWritable, constant_text
 from .module import Source
+from .quote import NotWritable, literal
 from .recording import Recording
 from .state import GeneratorPlace, GradientPlace
 
@@ -68,7 +68,7 @@ def _wrapper(source: Source, recording: Recording, arrays: dict[str, Any]) -> li
     targets = [*outputs, *(f"state[{by_var[old]!r}]" for old in program.writes if not old.shape)]
     given = ", ".join([*inputs, *(f"state[{name!r}]" for name in state)])
     checks = [
-        f"    {name} = _argument({name!r}, {name}, {var.shape}, {constant_text(var.dtype)})"
+        f"    {name} = _argument({name!r}, {name}, {var.shape}, {literal(var.dtype)})"
         for name, var in zip(inputs, program.inputs, strict=True)
         if not var.weak
     ]
@@ -108,7 +108,7 @@ def _value_text(name: str, place: Any, var: Any, arrays: dict[str, Any]) -> str:
     if isinstance(place, GeneratorPlace):
         return f"_generator({value.bit_generator.state!r})"
     if not var.shape:
-        return constant_text(value if isinstance(value, np.generic) or not hasattr(value, "dtype") else value[()])
+        return literal(value if isinstance(value, np.generic) or not hasattr(value, "dtype") else value[()])
     arrays[f"state: {name}"] = np.asarray(value)
     return f"_array({f'state: {name}'!r}).copy()"
 
@@ -121,7 +121,7 @@ def _answer(recording: Recording, outputs: list[str]) -> str:
             texts.append(next(rest))
             continue
         try:
-            texts.append(constant_text(value))
+            texts.append(literal(value))
         except NotWritable:
             texts.append("None")
     return _nest(recording.returned, iter(texts))
