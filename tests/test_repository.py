@@ -3,7 +3,8 @@
 import ast
 import re
 import subprocess
-from pathlib import Path
+import tarfile
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -38,6 +39,51 @@ def test_no_trace_of_a_machine():
             if TRACES.search(line):
                 found.append(f"{path.relative_to(ROOT)}:{number}: {line.strip()[:100]}")
     assert found == []
+
+
+#: What stands at the root, and whether a source distribution carries it.
+AT_THE_ROOT = {
+    ".ci": False,
+    ".gitignore": True,
+    ".pre-commit-config.yaml": True,
+    "CHANGELOG.md": True,
+    "CONTRIBUTING.md": True,
+    "LICENSE": True,
+    "README.md": True,
+    "README.zh.md": True,
+    "benchmarks": True,
+    "conftest.py": True,
+    "docs": True,
+    "examples": True,
+    "mkdocs.yml": True,
+    "pyproject.toml": True,
+    "tests": True,
+    "tinygrad_nn": True,
+}
+
+
+def test_the_root_holds_what_belongs_there():
+    done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode or not done.stdout:
+        pytest.skip("not a checkout")
+    assert {line.partition("/")[0] for line in done.stdout.splitlines()} == set(AT_THE_ROOT)
+
+
+def test_a_source_distribution_packs_what_belongs_to_it(tmp_path):
+    sdist = pytest.importorskip("hatchling.builders.sdist")
+    for name in ("stray.svg", "stray.txt", "digits/graph.svg"):  # beside a copy, not in the checkout
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    for name in AT_THE_ROOT:
+        if (ROOT / name).is_dir():
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "__init__.py").write_text("")
+        else:
+            (tmp_path / name).write_bytes((ROOT / name).read_bytes() if (ROOT / name).exists() else b"")
+    (packed,) = sdist.SdistBuilder(str(tmp_path)).build(directory=str(tmp_path / "out"))
+    with tarfile.open(packed) as archive:
+        names = {PurePosixPath(name).parts[1] for name in archive.getnames()}
+    assert names == {name for name, carried in AT_THE_ROOT.items() if carried} | {"PKG-INFO"}
 
 
 def test_files_stay_readable():
