@@ -1,0 +1,47 @@
+"""What was pickled, or imported, when the package's files lay elsewhere is found where it is now."""
+
+import json
+import pickle
+from importlib import import_module
+
+import old_pickles
+import pytest
+
+from tinygrad_nn import nn
+
+STORED = old_pickles.stored()
+MODULES = json.loads(old_pickles.MODULES.read_text(encoding="utf-8"))
+OBJECTS = [name for name in STORED if not name.startswith("reference ")]
+PUBLIC = old_pickles.public_names.everything()
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_an_old_pickle_gives_what_it_gave(name):
+    made, seen = STORED[name]
+    found = pickle.loads(made)  # noqa: S301
+    near = {k: pytest.approx(v, rel=1e-4, abs=1e-5, nan_ok=True) if type(v) is float else v for k, v in seen.items()}
+    assert old_pickles.described(name, found) == near
+    if isinstance(found, nn.Module):
+        assert type(found) is getattr(nn, seen["/type"])
+
+
+def test_old_references_give_the_present_objects():
+    now = old_pickles.references()
+    loaded = {name: pickle.loads(STORED[name][0]) for name in STORED.keys() - set(OBJECTS)}  # noqa: S301
+    assert [name for name, found in loaded.items() if found is not now.get(name)] == []
+
+
+def test_every_class_of_modules_has_its_old_pickle():
+    kept = {STORED[name][1]["/type"] for name in OBJECTS}
+    classes = {n for n in nn.__all__ if isinstance(getattr(nn, n), type) and issubclass(getattr(nn, n), nn.Module)}
+    assert classes - kept == set()
+
+
+@pytest.mark.parametrize("path", MODULES)
+def test_every_old_module_path_still_resolves(path):
+    names = {name: public for name, public in MODULES[path].items() if public}
+    if not names and "._" in path:
+        pytest.skip("private, and defines nothing public")
+    module = import_module(path)
+    for name, public in names.items():
+        assert getattr(module, name) is PUBLIC[public], name
