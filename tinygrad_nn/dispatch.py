@@ -6,29 +6,29 @@ Written out for one to three inputs: calls, loops and tuples that a general form
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from . import values as _values
 from .errors import check_finite, explain, user_line
-from .graph import SMALL, Node, Spec, describe, modes, next_order, switch
+from .graph import SMALL, Node, Recorded, Spec, describe, modes, next_order, switch
 from .hints import for_setting
-from .reads import spread
+from .primitive import Op, Parts, registry, spread
 from .values import ARRAYS, FIXED, PLAIN, PYTHON, apart, constant, frozen, new, plain_tensor, to_value, unowned
-
-if TYPE_CHECKING:
-    from .op import Op
-    from .tensor import Tensor
 
 ndarray = np.ndarray
 
 
-def bind_tensor_type(cls: type[Tensor]) -> None:
-    """Tell the dispatch what it makes: `Tensor` is defined above this module, from the ops that are made here."""
+#: What results are; told with that of `values`.
+Tensor: type[Recorded]
+
+
+def set_tensor_type(cls: type[Recorded]) -> None:
+    """Tell what results are: `Tensor` has operators, which are made here."""
     global Tensor
-    Tensor = cls  # type: ignore[misc]
-    _values.bind_tensor_type(cls)
+    Tensor = cls
+    _values.set_tensor_type(cls)
 
 
 def dispatch_of(op: Op) -> Callable[..., Any]:
@@ -404,10 +404,8 @@ def _compute(op: Op, values: tuple[Any, ...], settings: dict[str, Any]) -> Any:
         raise explain(op, values, settings, error)
 
 
-def record_part(source: Node, index: int, value: Any) -> Tensor:
+def record_part(source: Node, index: int, value: Any) -> Any:
     """One of several results of an op, as a node of its own."""
-    from .op import part
-
     result = plain_tensor(value)
     if value.dtype.kind in "fc":
         node = new(Node)
@@ -421,3 +419,16 @@ def record_part(source: Node, index: int, value: Any) -> Tensor:
         node.extra = source.extra
         result._node = node
     return result
+
+
+def _part_definition(parts: Any, *, index: int) -> Any:
+    """One of several results of an op."""
+    return parts[index]
+
+
+part = registry["part"] = Op(_part_definition, name="part")
+part.apply = dispatch_of(part)
+part.derivatives(
+    lambda g, out, parts, *, index: Parts(g if i == index else None for i in range(len(parts))),
+    reads=(),
+)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from .op import Op
+from .primitive import Op
 
 #: Where code is not the user's: here, and in NumPy, whose decorators stand between.
 INNER = (__file__.removesuffix("errors.py"), (np.__file__ or "").removesuffix("__init__.py"))

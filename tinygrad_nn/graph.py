@@ -6,13 +6,11 @@ import itertools
 import threading
 from collections.abc import Callable, Container, Iterable
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from .op import Op
-    from .tensor import Tensor
+from .primitive import Op
 
 #: Values of at most this many elements stay on their node, so that a graph can be drawn with its numbers.
 SMALL = 64
@@ -104,7 +102,7 @@ class Node:
     value: Any
     order: int
     grad: Any
-    tensor: Callable[[], Tensor | None]
+    tensor: Callable[[], Any]
     extra: dict[str, Any] | None
 
     @property
@@ -120,6 +118,33 @@ class Node:
             values: tuple[Any, ...] = self.a if self.a is not FREED else (FREED,) * len(self.x)
             return values
         return (self.a,) if self.y is None else (self.a, self.b)
+
+
+class Recorded:
+    """What holds a value and its node; `Tensor` gives it operators and methods."""
+
+    __slots__ = ("__weakref__", "_constant", "_grad", "_node", "_value")
+
+    _value: Any
+    _node: Node | None
+    _constant: Constant
+    _grad: Any
+    shape: Any
+    dtype: Any
+    astype: Any
+    _accumulate: Any
+
+
+class StandIn:
+    """What stands for an array while a program is recorded; `Traced` gives it operators and methods."""
+
+    __slots__ = ("__weakref__", "shared", "value", "variable")
+
+    value: Any
+    variable: Any
+    dtype: Any
+    astype: Any
+    numpy: Any
 
 
 def _gathered(first: Any, second: Any) -> tuple[Any, ...]:

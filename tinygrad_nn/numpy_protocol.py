@@ -6,6 +6,7 @@ derivative, such as `numpy.shape` and `numpy.allclose`.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from inspect import Parameter, Signature, signature
@@ -13,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-import tinygrad_nn as tg
-
+from .graph import Recorded, StandIn
 from .op import Op, registry
 from .ops.shape import reshape
-from .tensor import Tensor
-from .traced import Traced
+
+#: The public face: what a user knows by NumPy's name is looked up there, when it is asked for.
+_public: Any = sys.modules[__name__.partition(".")[0]]
 
 _EXPLICIT = "nothing is cut from its graph silently: use t.numpy() or np.asarray(t) to compute on the bare array"
 
@@ -54,7 +55,7 @@ def call_ufunc(ufunc: np.ufunc, method: str, inputs: Sequence[Any], settings: Ma
         raise _writes(called)
     if method == "__call__":
         if ufunc is np.divmod:
-            return tg.floor_divide(*inputs), tg.remainder(*inputs)
+            return _public.floor_divide(*inputs), _public.remainder(*inputs)
         op = _of_ufunc(ufunc, called)
         _check_settings(called, settings, frozenset(op.setting_names))
         return op(*inputs, **settings)
@@ -70,7 +71,7 @@ def call_ufunc(ufunc: np.ufunc, method: str, inputs: Sequence[Any], settings: Ma
     names = {"reduce": _REDUCTIONS, "accumulate": _RUNNING}.get(method, {})
     if ufunc.__name__ not in names:
         raise _lacking(called)
-    counterpart: Any = getattr(tg, names[ufunc.__name__])
+    counterpart: Any = getattr(_public, names[ufunc.__name__])
     axis = settings.pop("axis", inputs[1] if len(inputs) > 1 else 0)
     _check_settings(called, settings, _names_of(counterpart))
     return counterpart(inputs[0], axis=axis, **settings)
@@ -138,7 +139,7 @@ def call_function(function: Callable[..., Any], args: Sequence[Any], kwargs: Map
     if counterpart is None:
         raise _lacking(called if function.__module__ in ("numpy", "numpy.linalg") else f"{function.__module__}.{name}")
     if function is np.where:
-        return tg.nonzero(*args) if len(args) == 1 else tg.where(*args)
+        return _public.nonzero(*args) if len(args) == 1 else _public.where(*args)
     given, settings = _translated(_signature(function), args, kwargs)
     if "out" in settings:
         raise _writes(called)
@@ -150,10 +151,10 @@ def call_function(function: Callable[..., Any], args: Sequence[Any], kwargs: Map
 
 def _counterpart(function: Callable[..., Any]) -> Callable[..., Any] | None:
     name = function.__name__
-    if function.__module__ == "numpy" and name in tg.__all__:
-        return getattr(tg, name)  # type: ignore[no-any-return]
-    if function.__module__ == "numpy.linalg" and name in tg.linalg.namespace:
-        return getattr(tg.linalg, name)  # type: ignore[no-any-return]
+    if function.__module__ == "numpy" and name in _public.__all__:
+        return getattr(_public, name)  # type: ignore[no-any-return]
+    if function.__module__ == "numpy.linalg" and name in _public.linalg.namespace:
+        return getattr(_public.linalg, name)  # type: ignore[no-any-return]
     return None
 
 
@@ -202,13 +203,13 @@ def _names_of(counterpart: Callable[..., Any]) -> frozenset[str]:
 
 def _shaped(x: Any) -> Any:
     """An array of the like, whatever its numbers."""
-    if isinstance(x, Tensor | Traced):
+    if isinstance(x, Recorded | StandIn):
         return np.broadcast_to(np.zeros((), x.dtype), x.shape)
     return type(x)(map(_shaped, x)) if type(x) in (list, tuple) else x
 
 
 def _bare(x: Any) -> Any:
-    if isinstance(x, Tensor | Traced):
+    if isinstance(x, Recorded | StandIn):
         return x.numpy()
     return type(x)(map(_bare, x)) if type(x) in (list, tuple) else x
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from .dispatch import bind_tensor_type
-from .graph import Constant, Node, Spec, changes, modes, switch
+from .autodiff import reverse
+from .dispatch import set_tensor_type
+from .graph import Constant, Node, Recorded, Spec, StandIn, changes, modes, switch
 from .hints import add_hints
 from .hooks import HookHandle
 from .methods import ArrayMethods
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 ArrayLike: TypeAlias = "Tensor | npt.ArrayLike"
 
 
-class Tensor(ArrayMethods):
+class Tensor(ArrayMethods, Recorded):
     """An n-dimensional array whose operations are recorded, so that they can be differentiated and drawn.
 
     Parameters
@@ -57,7 +59,7 @@ class Tensor(ArrayMethods):
     tensor([2., 4.])
     """
 
-    __slots__ = ("__weakref__", "_constant", "_grad", "_node", "_value")
+    __slots__ = ()
     __array_priority__ = 1000
 
     _value: Any
@@ -442,7 +444,7 @@ class Tensor(ArrayMethods):
     __hash__ = object.__hash__
 
     def __repr__(self) -> str:
-        if type(self._value) is Traced:
+        if isinstance(self._value, StandIn):
             return f"tensor(being recorded, shape={self.shape}, dtype={self.dtype})"
         if type(self._value) is Spec:
             return f"tensor(not kept, shape={self.shape}, dtype={self.dtype})"
@@ -481,20 +483,8 @@ class Tensor(ArrayMethods):
 
     # --- NumPy's protocols -------------------------------------------------------------------------------------------
 
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **settings: Any) -> Any:
-        from .numpy_protocol import call_ufunc
-
-        return call_ufunc(ufunc, method, inputs, settings)
-
-    def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
-        from .numpy_protocol import call_function
-
-        return call_function(function, args, kwargs)
-
     def __array_namespace__(self, *, api_version: str | None = None) -> ModuleType:
-        import tinygrad_nn
-
-        return tinygrad_nn
+        return sys.modules[__name__.partition(".")[0]]
 
 
 def _remade(kind: type[Tensor], value: Any, requires_grad: bool, name: str | None) -> Tensor:
@@ -509,11 +499,7 @@ def tensor_of(node: Node) -> Tensor:
     return tensor_at(node, node.value)
 
 
-bind_tensor_type(Tensor)
+set_tensor_type(Tensor)
 add_hints(Tensor)
-
-# The pass works on Tensors and is imported once they exist; a look-up in each backward() would cost a microsecond.
-from .autodiff import reverse  # noqa: E402
-from .traced import Traced  # noqa: E402
 
 __all__ = ["ArrayLike", "HookHandle", "Tensor", "as_array", "tensor_of"]

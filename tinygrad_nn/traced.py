@@ -8,12 +8,12 @@ from typing import Any, NoReturn
 import numpy as np
 
 from .errors import user_line
-from .graph import modes
+from .graph import StandIn, modes
 from .methods import ArrayMethods
-from .values import bind_traced_type
+from .values import ARRAYS
 
 
-class Traced(ArrayMethods):
+class Traced(ArrayMethods, StandIn):
     """A value of a recorded program: shape and dtype are known, the numbers differ from call to call.
 
     Operations on it are recorded; whatever needs the numbers themselves raises, as it could only be right for the
@@ -29,7 +29,7 @@ class Traced(ArrayMethods):
         Whether ``+=`` writes to it, as to an array that an optimizer remembers, instead of binding a name anew.
     """
 
-    __slots__ = ("__weakref__", "shared", "value", "variable")
+    __slots__ = ()
     __array_priority__ = 1000
 
     var: Any  # not the method of an array
@@ -82,16 +82,6 @@ class Traced(ArrayMethods):
     def __iter__(self) -> Any:
         return (self[i] for i in range(len(self)))
 
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **settings: Any) -> Any:
-        from .numpy_protocol import call_ufunc
-
-        return call_ufunc(ufunc, method, inputs, settings)
-
-    def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
-        from .numpy_protocol import call_function
-
-        return call_function(function, args, kwargs)
-
     def _needs_number(self, *_: Any, **__: Any) -> NoReturn:
         raise TypeError(unknown(self))
 
@@ -141,4 +131,4 @@ def unknown(value: Traced) -> str:
     )
 
 
-bind_traced_type(Traced)
+ARRAYS.add(Traced)

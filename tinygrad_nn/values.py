@@ -7,14 +7,12 @@ from weakref import ref
 
 import numpy as np
 
-from .graph import Constant, Node, Spec, describe, modes, next_order, switch
+from .graph import Constant, Node, Recorded, Spec, StandIn, describe, modes, next_order, switch
+from .primitive import Op
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from .op import Op
-    from .tensor import Tensor
-    from .traced import Traced
 
 ndarray = np.ndarray
 new = object.__new__
@@ -27,26 +25,22 @@ PLAIN: frozenset[type] = frozenset(
 PYTHON: frozenset[type] = frozenset((int, float, bool, complex))
 
 #: Types of what holds an array's elements: while a program is recorded, also what stands for one.
-ARRAYS: set[type] = {np.ndarray}
+ARRAYS: set[type] = {np.ndarray}  # Traced adds itself
 
 #: Types of settings that nobody can change later.
 FIXED = PLAIN | {str, type(None), type}
 
 
-def bind_tensor_type(cls: type[Tensor]) -> None:
-    """Tell what is made here: `Tensor` is defined above this module, from ops that need it when called."""
+#: What results are: a kind of `Recorded`, with operators, told by `set_tensor_type` when it exists.
+Tensor: type[Recorded]
+
+
+def set_tensor_type(cls: type[Recorded]) -> None:
     global Tensor
-    Tensor = cls  # type: ignore[misc]
+    Tensor = cls
 
 
-def bind_traced_type(cls: type[Any]) -> None:
-    """Tell what stands for an array while a program is recorded; it too is defined above this module."""
-    global Traced
-    Traced = cls  # type: ignore[misc]
-    ARRAYS.add(cls)
-
-
-def plain_tensor(value: Any) -> Tensor:
+def plain_tensor(value: Any) -> Any:
     """A Tensor around `value`, with nothing recorded."""
     result = new(Tensor)
     result._value = value
@@ -54,7 +48,7 @@ def plain_tensor(value: Any) -> Tensor:
     return result
 
 
-def tensor_at(node: Node, value: Any) -> Tensor:
+def tensor_at(node: Node, value: Any) -> Any:
     """A Tensor of `value` that stands at the place of `node` in its graph."""
     tensor = plain_tensor(value)
     if type(node) is Constant:
@@ -64,12 +58,12 @@ def tensor_at(node: Node, value: Any) -> Tensor:
     return tensor
 
 
-def current(tensor: Tensor) -> Any:
+def current(tensor: Any) -> Any:
     """The value of a Tensor, as another Tensor may take it over; while a program is recorded, what stands for it."""
     return modes.trace.value(tensor) if switch.active and modes.trace is not None else tensor._value
 
 
-def twin(tensor: Tensor) -> Tensor:
+def twin(tensor: Any) -> Any:
     """Another Tensor of the same value at the same place in the graph: binding one anew leaves the other."""
     made = plain_tensor(current(tensor))
     made._node = tensor._node
@@ -80,7 +74,7 @@ def _no_tensor() -> None:
     """The dead reference of a node that no Tensor ever held."""
 
 
-def leaf(tensor: Tensor) -> Node:
+def leaf(tensor: Any) -> Node:
     """A new leaf that stands for `tensor` in the graphs recorded from now on."""
     node = new(Node)
     node.op = node.params = node.extra = node.x = node.y = node.a = None
@@ -127,7 +121,7 @@ def to_value(op: Op, x: Any) -> Any:
         return x
     if isinstance(x, Tensor):
         return x._value
-    if type(x) is Traced:
+    if isinstance(x, StandIn):
         if modes.trace is None:
             x.numpy()  # raises: it was kept from a recording
         return x
@@ -183,7 +177,7 @@ def frozen(op: Op, name: str, setting: Any) -> Any:
         return {key: frozen(op, name, item) for key, item in setting.items()}
     if isinstance(setting, ndarray):
         return setting.copy()
-    if type(setting) is Traced:
+    if isinstance(setting, StandIn):
         raise TypeError(
             f"{op.name}: the setting {name!r} is a Tensor whose number differs from call to call, but settings are "
             f"fixed when a function is compiled; give a plain number"
@@ -194,7 +188,7 @@ def frozen(op: Op, name: str, setting: Any) -> Any:
                 f"{op.name}: the setting {name!r} is a Tensor that requires gradients, but settings have none; "
                 f"give a number ({name}.item()), or compute with operations that take it as an input"
             )
-        return frozen(op, name, setting._value) if type(setting._value) is Traced else np.copy(setting._value)[()]
+        return frozen(op, name, setting._value) if isinstance(setting._value, StandIn) else np.copy(setting._value)[()]
     return setting
 
 
@@ -208,7 +202,7 @@ def as_array(data: Any, dtype: npt.DTypeLike | None = None, *, copy: bool) -> An
     """
     if isinstance(data, Tensor):
         data = data._value
-    if type(data) is Traced:
+    if isinstance(data, StandIn):
         return data if dtype is None or data.dtype == dtype else data.astype(dtype)
     if isinstance(data, list | tuple):
         if holds_tensor(data):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..graph import Node, mode, modes, next_order, reachable
-from ..op import Op
+from ..op import define
 from ..tensor import Tensor, tensor_of
 from ..values import plain_tensor, twin
 from .reverse import label, reverse, seeds_of
@@ -70,7 +70,7 @@ class _Segment:
             return unflatten(structure, outs)
         self.values = values = tuple(outs[i]._value for i in made)
         # Registered nowhere: it stands for this call alone.
-        stand_in = Op(_definition, name=f"checkpoint({getattr(self.f, '__name__', 'f')})")
+        stand_in = define(_definition, name=f"checkpoint({getattr(self.f, '__name__', 'f')})")
         stand_in.kernel = lambda *_: values if len(values) > 1 else values[0]
         stand_in.derivatives(jointly=self._pull, reads=())
         results = stand_in(*(tensor_of(node) for node in self.outside))

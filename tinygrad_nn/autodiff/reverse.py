@@ -11,11 +11,9 @@ import numpy as np
 
 from ..dispatch import record_part
 from ..errors import show, statistics
-from ..graph import FREED, SMALL, Node, Spec, describe, mode, modes, reachable, switch
+from ..graph import FREED, SMALL, Node, Recorded, Spec, StandIn, describe, mode, modes, reachable, switch
 from ..op import Op, Parts, part
 from ..ops.adjoint import keep_zeros, nothing, sum_to
-from ..tensor import Tensor
-from ..traced import Traced
 from ..values import plain_tensor, tensor_at, twin
 
 _delivering = RLock()
@@ -66,7 +64,7 @@ def reverse(
             raise RuntimeError(stale(node))
     grads = dict(seeds)
     for node, seed in seeds.items():
-        if record is not isinstance(seed, Tensor):
+        if record is not isinstance(seed, Recorded):
             grads[node] = plain_tensor(seed) if record else seed._value
         if switch.active and modes.trace is not None:
             grads[node] = modes.trace.constant(grads[node])
@@ -236,11 +234,11 @@ def args_as_tensors(node: Node) -> tuple[list[Any], Any]:
     return args, out
 
 
-def _part_at(whole: Tensor, index: int, value: Any) -> Any:
+def _part_at(whole: Any, index: int, value: Any) -> Any:
     """One of several results, as a Tensor at its place in the graph if it has a derivative."""
     if type(value) is Spec:
         return value
-    if type(value) is Traced:  # a variable of its own in the program
+    if isinstance(value, StandIn):  # a variable of its own in the program
         return record_part(whole._node, index, value)  # type: ignore[arg-type]
     return part(whole, index=index) if value.dtype.kind in "fc" else plain_tensor(value)
 
@@ -249,13 +247,13 @@ def conform(r: Any, value: Any, op: Op, record: bool = False) -> Any:
     """A rule's result in the shape and dtype of the input it belongs to: broadcasting undone, precision restored."""
     if type(r) is Parts:
         return r
-    if type(r) is Tensor:
+    if isinstance(r, Recorded):
         if not record:
             r = r._value
             have = r
         else:
             have = r._value
-    elif isinstance(r, ndarray | np.generic | Traced):
+    elif isinstance(r, ndarray | np.generic | StandIn):
         have = r
         if record:
             r = plain_tensor(r)
@@ -296,7 +294,7 @@ def _run_hooks(node: Node, hooks: dict[int, Any], g: Any, record: bool) -> Any:
         given = hook(twin(g) if record else plain_tensor(g))
         if given is not None:
             value = node.value
-            given = given if isinstance(given, Tensor) else plain_tensor(np.asarray(given))
+            given = given if isinstance(given, Recorded) else plain_tensor(np.asarray(given))
             if given.shape != value.shape:
                 raise ValueError(
                     f"a gradient hook on {label(node)} gave shape {given.shape}; the gradient has shape {value.shape}"
@@ -334,7 +332,7 @@ def _watch(node: Node, source: Node, r: Any) -> Any:
 
 
 def _check_finite(node: Node, r: Any) -> None:
-    value = r._value if type(r) is Tensor else r
+    value = r._value if isinstance(r, Recorded) else r
     if type(value) is not Parts and not np.all(np.isfinite(value)):
         source = (node.extra or {}).get("source", "unknown line (recorded outside detect_anomaly)")
         assert node.op is not None
@@ -348,7 +346,7 @@ def seeds_of(outs: Sequence[Any], gradients: Sequence[Any]) -> dict[Node, Any]:
     """Where a pass starts, for several results: the gradients of one that stands there twice are added."""
     seeds: dict[Node, Any] = {}
     for out, gradient in zip(outs, gradients, strict=True):
-        node = out._node if isinstance(out, Tensor) else None
+        node = out._node if isinstance(out, Recorded) else None
         if node is not None and gradient is not None:
             seeds[node] = seeds[node] + gradient if node in seeds else gradient
     return seeds
@@ -360,7 +358,7 @@ def ones_seed(node: Node) -> Any:
     return dtype.type(1) if node.value.shape == () else np.ones(node.value.shape, dtype)
 
 
-def backward(tensor: Tensor, gradient: Any = None, *, retain_graph: bool = False, create_graph: bool = False) -> None:
+def backward(tensor: Any, gradient: Any = None, *, retain_graph: bool = False, create_graph: bool = False) -> None:
     """Carry gradients from `tensor` to all leaves that require them; see `Tensor.backward`."""
     node = tensor._node
     if node is None:
@@ -408,12 +406,12 @@ def unshared(g: Any, given: set[int]) -> Any:
     return g
 
 
-def check_gradient(gradient: Any, tensor: Tensor, caller: str) -> Any:
+def check_gradient(gradient: Any, tensor: Any, caller: str) -> Any:
     """A gradient given by the user: of the Tensor's shape and dtype, and sharing memory with nothing of the user's."""
     shape, dtype = tensor.shape, tensor.dtype
-    if isinstance(gradient, Traced):
+    if isinstance(gradient, StandIn):
         pass
-    elif not isinstance(gradient, Tensor):
+    elif not isinstance(gradient, Recorded):
         weak = isinstance(gradient, int | float) and not isinstance(gradient, np.generic)
         gradient = np.array(gradient, dtype if weak else None)[()]
     elif gradient._node is None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..op import Op
+from ..op import define
 from .forms import form_of
 from .program import Program, Step, Var, check_steps
 
@@ -61,7 +61,7 @@ def _run_chain(*inputs: Any, chain: Chain) -> Any:
 
 
 #: Stands for a chain among the steps of a program that is planned.
-chain_op = Op(_run_chain, name="chain", differentiable=False)
+chain_op = define(_run_chain, name="chain", differentiable=False)
 
 
 def _square_sum(x: Any) -> Any:
@@ -70,7 +70,7 @@ def _square_sum(x: Any) -> Any:
 
 
 #: Looks at a piece while it is in the cache.
-look = Op(_square_sum, name="look", differentiable=False)
+look = define(_square_sum, name="look", differentiable=False)
 
 
 def in_blocks(program: Program, written: set[Var], witnesses: list[Var]) -> list[Var]:

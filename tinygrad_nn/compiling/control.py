@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..graph import mode, modes
-from ..op import Op
+from ..op import Op, define
 from ..tensor import Tensor
 from .inner import Inner, as_input, close, sample_of
 from .program import Program, Var, check, run
@@ -97,10 +97,10 @@ def _results(values: Sequence[Any]) -> Any:
 
 
 #: Registered nowhere: their settings are programs, which only a recording makes.
-scan = Op(_scan_definition, name="scan")
-cond = Op(_cond_definition, name="cond")
-while_loop = Op(_while_definition, name="while_loop")
-unwind = Op(_unwind_definition, name="unwind")
+scan = define(_scan_definition, name="scan")
+cond = define(_cond_definition, name="cond")
+while_loop = define(_while_definition, name="while_loop")
+unwind = define(_unwind_definition, name="unwind")
 
 
 # --- recording them --------------------------------------------------------------------------------------------------

@@ -5,23 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..autodiff.reverse import reverse, seeds_of
 from ..autodiff.tree import flatten, unflatten
 from ..graph import Node, mode, modes
-from ..op import Op
+from ..op import define
 from ..tensor import Tensor
 from ..traced import Traced
 from ..values import leaf, plain_tensor
 from .glue import MISS, unchanged
 from .recording import Recording
 from .state import ArrayPlace, GeneratorPlace, TensorPlace
-
-if TYPE_CHECKING:
-    from .compiled import Compiled
 
 
 class Connection:
@@ -31,15 +28,15 @@ class Connection:
     ----------
     function : callable
     recording : Recording
-    compiled : type
-        `Compiled`, for the pullback.
+    compile : callable
+        Makes a compiled function of the pullback.
     """
 
-    def __init__(self, function: Callable[..., Any], recording: Recording, compiled: type[Compiled]) -> None:
+    def __init__(self, function: Callable[..., Any], recording: Recording, compile: Callable[..., Any]) -> None:
         self.function = function
         self.recording = recording
-        self._compiled = compiled
-        self._pullback: Compiled | None = None
+        self._compile = compile
+        self._pullback: Any = None
 
     def call(self, inner: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
         """What is called instead of `inner`, which knows nothing of graphs."""
@@ -55,10 +52,10 @@ class Connection:
 
         return connected
 
-    def pullback(self, call: _Call) -> Compiled:
+    def pullback(self, call: _Call) -> Any:
         """The compiled pullback; the first call tells what is fixed of all."""
         if self._pullback is None:
-            self._pullback = self._compiled(partial(pull, call))
+            self._pullback = self._compile(partial(pull, call))
         return self._pullback
 
 
@@ -97,7 +94,7 @@ class _Call:
         """`out` with its live Tensors made results of one op on everything that was read."""
         outs, structure = flatten(out)
         values = tuple(outs[i]._value for i in self.live)
-        stand_in = Op(_definition, name=f"compiled({self.recording.program.name})")
+        stand_in = define(_definition, name=f"compiled({self.recording.program.name})")
         stand_in.kernel = lambda *_: values if len(values) > 1 else values[0]
         stand_in.derivatives(jointly=self._pull, reads=())
         made = stand_in(*(self.leaves[i] for i in self.given), *self.read)

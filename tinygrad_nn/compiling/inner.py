@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import user_line
 from ..graph import Node, mode, modes, next_order, reachable
-from ..op import Op
+from ..op import Op, define
 from ..ops.adjoint import alias
 from ..tensor import Tensor
 from ..traced import Traced
@@ -26,7 +26,7 @@ def _cut_definition(x: Any) -> Any:
 
 
 #: Stands where a body lets go of the graph (`detach`, `no_grad`), so that the program tells what has a derivative.
-cut = Op(_cut_definition, name="stop_gradient", differentiable=False, elementwise=True)
+cut = define(_cut_definition, name="stop_gradient", differentiable=False, elementwise=True)
 
 
 class Body(Program):

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from ..op import Op
+from ..op import define
 from ..ops.window import padded, sliding
 from .builder import Builder, Rule
 from .program import Program, Step, Var
@@ -118,9 +118,9 @@ def _in_place(g: Any, *, pool: Any, counts: Any, space: Any) -> Any:
     return out
 
 
-order_by_phase = Op(_order_by_phase, name="order_by_phase", differentiable=False)
-share_among_phases = Op(_share_among_phases, name="share_among_phases", differentiable=False)
-in_place = Op(_in_place, name="in_place", differentiable=False)
+order_by_phase = define(_order_by_phase, name="order_by_phase", differentiable=False)
+share_among_phases = define(_share_among_phases, name="share_among_phases", differentiable=False)
+in_place = define(_in_place, name="in_place", differentiable=False)
 
 
 @dataclass

@@ -13,7 +13,7 @@ from weakref import ref
 import numpy as np
 
 from ..errors import INNER, explain, user_line
-from ..op import Op
+from ..op import Op, define
 from ..tensor import Tensor
 from ..traced import Traced, unknown
 from ..values import plain_tensor
@@ -34,7 +34,7 @@ def _draw_definition(generator: Any, *, method: str, args: tuple[Any, ...]) -> A
 
 
 #: Registered nowhere: what a random generator gives stands in programs only.
-draw = Op(_draw_definition, name="draw", differentiable=False)
+draw = define(_draw_definition, name="draw", differentiable=False)
 
 
 class Recorder:

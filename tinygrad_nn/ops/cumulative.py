@@ -9,6 +9,8 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from ..op import op
 from .axes import check_dtype
+from .joining import concat
+from .layout import reshape
 from .sums import linear
 
 BACKWARDS = slice(None, None, -1)
@@ -108,8 +110,6 @@ def _prod_rule(g: Any, out: Any, x: Any, *, axis: Any, include_initial: bool, dt
     That sum obeys tail_i = g_i + x_(i+1)·tail_(i+1), solved for all i at once in log n steps, each of which doubles the
     number of terms that every tail has.
     """
-    from .shape import concat
-
     axis = _running_axis(x.ndim, axis)
     n = x.shape[axis]
     tail = _along(g, axis, slice(1, None)) if include_initial else g
@@ -129,8 +129,6 @@ cumulative_prod.derivatives(_prod_rule, formulas=["{out}/{x}"])
 
 
 def _flattened(x: Any, axis: int | None) -> tuple[Any, int]:
-    from .shape import reshape
-
     return (reshape(x, shape=(-1,)), 0) if axis is None else (x, axis)
 
 

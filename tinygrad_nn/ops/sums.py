@@ -10,6 +10,8 @@ import numpy as np
 from ..op import op
 from .axes import as_float, check_dtype, keep_axes, reduced_axes, reduced_count, share, spread
 from .choice import where
+from .joining import concat
+from .layout import permute_dims, reshape
 
 linear = partial(op, linear="jointly", analytic=True)
 
@@ -217,8 +219,6 @@ def _product_of_others(x: Any) -> Any:
 
     The first half is multiplied with the second; what lies outside a pair is the same question on half the length.
     """
-    from .shape import concat
-
     n = x.shape[-1]
     if n < 2:
         return where(False, x, 1) if n else x
@@ -230,8 +230,6 @@ def _product_of_others(x: Any) -> Any:
 
 
 def _prod_rule(g: Any, out: Any, x: Any, *, axis: Any, keepdims: bool, dtype: Any) -> Any:
-    from .shape import permute_dims, reshape
-
     axes = reduced_axes(x.ndim, axis)
     kept = tuple(i for i in range(x.ndim) if i not in axes)
     order = kept + axes

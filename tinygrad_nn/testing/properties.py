@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..graph import Spec
-from ..reads import spread
+from ..primitive import spread
 from ..tensor import Tensor
 from ..values import plain_tensor
 from .check import check_problem
