@@ -12,7 +12,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # Examples in docstrings that need an optional library.
-collect_ignore_glob = [] if find_spec("jax") else ["tinygrad_nn/compiling/jax_*.py"]
+collect_ignore_glob = [] if find_spec("jax") else ["tinygrad_nn/compiler/jax_*.py"]
 
 
 @pytest.fixture(autouse=True)
@@ -33,9 +33,9 @@ def _same_numbers():
 def _forget_ops():
     """Operations that a test registers are gone after it."""
     # What a test imports for the first time is not to be forgotten.
-    import tinygrad_nn.compiling
+    import tinygrad_nn.compiler
     import tinygrad_nn.nn  # noqa: F401
-    from tinygrad_nn.op import registry
+    from tinygrad_nn.core.define import registry
 
     known = dict(registry)
     yield

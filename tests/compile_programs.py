@@ -8,12 +8,12 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 import tinygrad_nn as tg
-from tinygrad_nn.autodiff.tree import flatten
-from tinygrad_nn.compiling import program as programs
-from tinygrad_nn.compiling.compiled import make_entry
-from tinygrad_nn.compiling.glue import MISS
-from tinygrad_nn.compiling.recording import record
-from tinygrad_nn.compiling.simplify import rewritten, simplify
+from tinygrad_nn.compiler import ir as programs
+from tinygrad_nn.compiler.call import MISS
+from tinygrad_nn.compiler.compiled import make_entry
+from tinygrad_nn.compiler.rewrite.simplify import rewritten, simplify
+from tinygrad_nn.compiler.trace.recording import record
+from tinygrad_nn.core.tree import flatten
 
 #: Relative to the largest number around: sums in another order, and what a few steps make of that.
 TOLERANCE = {"e": 2e-2, "f": 1e-4, "d": 1e-9, "F": 1e-4, "D": 1e-9}

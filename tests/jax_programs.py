@@ -6,9 +6,9 @@ import numpy as np
 
 import tinygrad_nn as tg
 from tinygrad_nn import nn, optim
-from tinygrad_nn.compiling.jax_target import JaxRunner
-from tinygrad_nn.compiling.program import run
-from tinygrad_nn.compiling.recording import record
+from tinygrad_nn.compiler.ir import run
+from tinygrad_nn.compiler.targets.jax.runner import JaxRunner
+from tinygrad_nn.compiler.trace.recording import record
 
 
 def recorded(f, *inputs, fixed=()):

@@ -36,7 +36,7 @@ import test_stability
 
 import tinygrad_nn as tg
 from tinygrad_nn import testing
-from tinygrad_nn.op import Op, registry
+from tinygrad_nn.core.define import Op, registry
 
 
 @dataclass
@@ -448,7 +448,7 @@ def run(names: Iterable[str], every: int = 1) -> Tally:
 
 
 def main(names: list[str]) -> int:
-    tally = run(names or [name for name, op in registry.items() if op.__module__.startswith("tinygrad_nn.")])
+    tally = run(names or [name for name, op in registry.items() if op.own])
     for mutant in tally.missed:
         print(f"NOT NOTICED  {mutant}")
     print(tally)

@@ -22,12 +22,12 @@ import frozen_cases
 import numpy as np
 import public_names
 from frozen_cases import Case, inputs_of
+from tinygrad_nn.op import registry
 
 import tinygrad_nn as tg
 from tinygrad_nn import data, nn, optim, testing, training
 from tinygrad_nn.data import transforms
 from tinygrad_nn.nn.utils import rnn
-from tinygrad_nn.op import registry
 from tinygrad_nn.optim import lr_scheduler
 
 REFERENCE = Path(__file__).parent / "reference"

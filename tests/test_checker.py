@@ -5,7 +5,7 @@ import pytest
 
 import tinygrad_nn as tg
 from tinygrad_nn import testing
-from tinygrad_nn.op import registry
+from tinygrad_nn.core.define import registry
 from tinygrad_nn.testing import GradientError, check_gradients
 
 X = np.array([[0.3, -1.2, 0.8], [1.1, 0.4, -0.6]])

@@ -12,7 +12,7 @@ from compile_programs import assert_close, assert_same, call_alone, entry_of, nu
 import tinygrad_nn
 import tinygrad_nn as tg
 from tinygrad_nn import nn, testing
-from tinygrad_nn.autodiff.tree import flatten
+from tinygrad_nn.core.tree import flatten
 
 for module in pkgutil.walk_packages(tinygrad_nn.__path__, "tinygrad_nn."):
     import_module(module.name)  # so that no op stays out of sight

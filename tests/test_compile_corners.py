@@ -7,8 +7,9 @@ import pytest
 
 import tinygrad_nn as tg
 from tinygrad_nn import nn, optim
-from tinygrad_nn.compiling import blocks, simplify
-from tinygrad_nn.compiling.program import MalformedProgram
+from tinygrad_nn.compiler.ir import MalformedProgram
+from tinygrad_nn.compiler.rewrite import simplify
+from tinygrad_nn.compiler.targets.numpy import blocks
 
 
 def same(f, *calls, rtol=1e-6):
@@ -223,15 +224,15 @@ def drop_first(program, *_):
 @pytest.mark.parametrize(
     ("module", "name"),
     [
-        ("plan", "_sink"),
-        ("plan", "in_blocks"),
-        ("simplify", "leave_guards_out"),
-        ("simplify", "move_scales"),
-        ("simplify", "remove_dead"),
+        ("targets.numpy.plan", "_sink"),
+        ("targets.numpy.plan", "in_blocks"),
+        ("rewrite.simplify", "leave_guards_out"),
+        ("rewrite.simplify", "move_scales"),
+        ("rewrite.simplify", "remove_dead"),
     ],
 )
 def test_a_fault_of_any_pass_is_noticed(monkeypatch, module, name, fault):
-    where = import_module(f"tinygrad_nn.compiling.{module}")
+    where = import_module(f"tinygrad_nn.compiler.{module}")
     right = getattr(where, name)
 
     def wrong(program, *rest):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tinygrad_nn import compiling, nn  # noqa: F401  their operations are there before a test begins
+from tinygrad_nn import compiler as compiling  # noqa: F401  their operations are there before a test begins
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGE = (DOCS / "compile.md").read_text(encoding="utf-8")

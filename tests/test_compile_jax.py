@@ -11,9 +11,9 @@ import pytest
 from jax_programs import OPTIMIZERS, Loop, assert_runs, assert_same, batches, make_model, make_step, own_op, recorded
 
 import tinygrad_nn as tg
-from tinygrad_nn.compiling.jax_target import JaxRunner, jax_source
-from tinygrad_nn.compiling.program import run
-from tinygrad_nn.op import registry
+from tinygrad_nn.compiler.ir import run
+from tinygrad_nn.compiler.targets.jax.runner import JaxRunner, jax_source
+from tinygrad_nn.core.define import registry
 
 jax = pytest.importorskip("jax")
 

@@ -9,17 +9,17 @@ from jax_programs import assert_runs, recorded
 
 import tinygrad_nn as tg
 from tinygrad_nn import testing
-from tinygrad_nn.compiling.jax_rows import ROWS
-from tinygrad_nn.compiling.jax_target import JaxRunner
-from tinygrad_nn.compiling.program import run
-from tinygrad_nn.op import registry
+from tinygrad_nn.compiler.ir import run
+from tinygrad_nn.compiler.targets.jax.rows import ROWS
+from tinygrad_nn.compiler.targets.jax.runner import JaxRunner
+from tinygrad_nn.core.define import registry
 
 pytest.importorskip("jax")
 
 for module in pkgutil.walk_packages(tg.__path__, "tinygrad_nn."):
     import_module(module.name)
 
-OPS = sorted(name for name, op in registry.items() if op.__module__.startswith("tinygrad_nn."))
+OPS = sorted(name for name, op in registry.items() if op.own)
 
 
 def in_single(x):
@@ -219,7 +219,7 @@ def test_masks_and_places_written_to_twice():
 
 
 def test_loops_and_branches():
-    control = pytest.importorskip("tinygrad_nn.control")
+    control = pytest.importorskip("tinygrad_nn.autodiff.control")
 
     def f(x, w, n):
         last, rows = control.scan(lambda c, row: (tg.tanh(c @ w) + row, c.sum()), x[0], x)
@@ -240,7 +240,7 @@ def test_loops_and_branches():
 
 def test_loops_that_only_numpy_runs():
     """A loop that keeps its history for the way back is run by its kernel, between what JAX compiles."""
-    control = pytest.importorskip("tinygrad_nn.control")
+    control = pytest.importorskip("tinygrad_nn.autodiff.control")
 
     def f(x):
         return control.while_loop(lambda c: c.sum() < 100.0, lambda c: c * c * 2.0, tg.exp(x)).sum()

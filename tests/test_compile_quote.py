@@ -9,8 +9,8 @@ import pytest
 
 import tinygrad_nn as tg
 from tinygrad_nn import nn, optim
-from tinygrad_nn.compiling import quote
-from tinygrad_nn.compiling.embed import Kernels
+from tinygrad_nn.compiler import quote
+from tinygrad_nn.compiler.targets.numpy.kernel_source import Kernels
 
 #: What would be noticed if it were run: it raises.
 CODE = "int('this was run')"

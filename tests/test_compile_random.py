@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 import tinygrad_nn as tg
 from tinygrad_nn import nn, optim
-from tinygrad_nn.compiling import blocks
+from tinygrad_nn.compiler.targets.numpy import blocks
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 

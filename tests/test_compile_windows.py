@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import tinygrad_nn as tg
 from tinygrad_nn import nn
-from tinygrad_nn.compiling import phases
-from tinygrad_nn.ops import window
+from tinygrad_nn.compiler.rewrite import phases
+from tinygrad_nn.ops.layers import window
 
 F = nn.functional
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import tinygrad_nn as tg
-from tinygrad_nn.autodiff.tree import flatten
-from tinygrad_nn.compiling.loops import bodies, prune
-from tinygrad_nn.compiling.program import check, run
-from tinygrad_nn.compiling.recording import record
+from tinygrad_nn.compiler.ir import check, run
+from tinygrad_nn.compiler.rewrite.loops import bodies, prune
+from tinygrad_nn.compiler.trace.recording import record
+from tinygrad_nn.core.tree import flatten
 
 RNG = np.random.default_rng(0)
 A = RNG.normal(size=(3, 3)) / 2

@@ -510,7 +510,7 @@ def test_a_diamond_of_sixty_doublings():
 @given(st.data())
 def test_folding_keeps_every_path(data):
     """Whatever is folded, every card that is left still leads to the result, and no edge is led in a circle."""
-    import tinygrad_nn.drawing.fold as fold
+    import tinygrad_nn.viewer.drawing.fold as fold
 
     x = leaf(0.5)
     made = [x]

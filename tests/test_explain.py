@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 
 import tinygrad_nn as tg
 from tinygrad_nn import nn
-from tinygrad_nn.explaining import Derivation
-from tinygrad_nn.explaining.build import build
-from tinygrad_nn.explaining.latex import formula, symbol
-from tinygrad_nn.explaining.rows import ROWS
-from tinygrad_nn.op import registry
-from tinygrad_nn.reading.names import Holders
-from tinygrad_nn.reading.recording import Recording
-from tinygrad_nn.reading.values import number
+from tinygrad_nn.core.define import registry
 from tinygrad_nn.testing import strategies
+from tinygrad_nn.viewer.common.names import Holders
+from tinygrad_nn.viewer.common.recording import Recording
+from tinygrad_nn.viewer.common.values import number
+from tinygrad_nn.viewer.derivation import Derivation
+from tinygrad_nn.viewer.derivation.build import build
+from tinygrad_nn.viewer.derivation.latex import formula, symbol
+from tinygrad_nn.viewer.derivation.rows import ROWS
 
 
 def numbers(**values):

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import tinygrad_nn as tg
-from tinygrad_nn import hints, nn, optim
+from tinygrad_nn import nn, optim
+from tinygrad_nn.core import hints
 from tinygrad_nn.nn.utils.rnn import pack_sequence, pad_packed_sequence
 
 F = nn.functional

@@ -216,8 +216,8 @@ if moment == "writing":  # half of the bytes are on the disk
             self.file.flush()
             os.fsync(self.file.fileno())
             die()
-    import tinygrad_nn.io
-    tinygrad_nn.io.open = Half
+    from tinygrad_nn.tensor import files
+    files.open = Half
 elif moment == "syncing":
     os.fsync = die
 elif moment == "replacing":

@@ -4,7 +4,7 @@ import mutate
 import pytest
 
 from tinygrad_nn import testing
-from tinygrad_nn.op import registry
+from tinygrad_nn.core.define import registry
 
 
 @pytest.mark.parametrize("name", ["multiply", "tanh", "sum", "matmul", "concat", "softmax"])

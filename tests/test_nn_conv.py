@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import tinygrad_nn as tg
 from tinygrad_nn import nn
-from tinygrad_nn.ops import convolution
+from tinygrad_nn.ops.layers import convolution
 from tinygrad_nn.testing import check_gradients
 
 F = nn.functional

@@ -119,7 +119,7 @@ def test_gradients_to_second_order(f, shapes):
 
 
 def test_the_statistics_have_derivatives_too():
-    from tinygrad_nn.ops.normalization import normalize
+    from tinygrad_nn.ops.layers.normalization import normalize
 
     x = drawn(4, 3)
     for part in range(3):

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 import tinygrad_nn
 from tinygrad_nn import testing
-from tinygrad_nn.op import registry
+from tinygrad_nn.core.define import registry
 from tinygrad_nn.testing import PROPERTIES
 
 for module in pkgutil.walk_packages(tinygrad_nn.__path__, "tinygrad_nn."):
     import_module(module.name)  # so that no op stays out of sight
 
-OPS = sorted(name for name, op in registry.items() if op.__module__.startswith("tinygrad_nn."))
+OPS = sorted(name for name, op in registry.items() if op.own)
 
 
 def test_every_op_has_a_row_and_every_row_an_op():

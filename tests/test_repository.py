@@ -93,24 +93,22 @@ def test_files_stay_readable():
     assert long == {}
 
 
-#: Rooms that read what was recorded; only the readers know of them.
-READERS = {"reading", "drawing", "explaining", "compiling", "testing"}
-
-#: Room, and the rooms that it must not import.
-WALLS = {
-    "graph.py": {"op", "dispatch", "tensor", "ops", "autodiff", "nn", "optim", "data"} | READERS,
-    "op.py": {"tensor", "ops", "autodiff", "nn", "optim", "data"} | READERS,
-    "ops": {"autodiff", "nn", "optim", "data"} | READERS,
-    "tensor.py": {"nn", "optim", "data"} | READERS,
-    "autodiff": {"nn", "optim", "data"} | READERS,
-    "nn": {"autodiff", "optim", "data"} | READERS,
-    "optim": {"autodiff", "nn", "data"} | READERS,
-    "data": {"autodiff", "nn", "optim"} | READERS,
-    "reading": {"nn", "optim", "data"} | READERS - {"reading"},
-    "drawing": {"optim", "data"} | READERS - {"reading", "drawing"},
-    "explaining": {"nn", "optim", "data"} | READERS - {"reading", "explaining"},
-    "compiling": READERS - {"compiling"},
-    "training": READERS - {"compiling"},
+#: Room, and the rooms that it may import besides itself. None of them imports the public face.
+ROOMS = {
+    "core": "",
+    "ops": "core",
+    "tensor": "core ops",
+    "autodiff": "core ops tensor",
+    "nn": "core ops tensor",
+    "optim": "core ops tensor",
+    "data": "core ops tensor",
+    "compiler": "core ops tensor autodiff nn",
+    "viewer/common": "core ops tensor autodiff",
+    "viewer/drawing": "core ops tensor autodiff nn viewer/common",
+    "viewer/derivation": "core ops tensor autodiff viewer/common",
+    "testing": "core ops tensor autodiff",
+    "training": "core ops tensor autodiff nn optim data compiler",
+    "": "core ops tensor autodiff nn optim data compiler viewer/drawing viewer/derivation testing training",
 }
 
 #: What only the function that needs it may import, so that `import tinygrad_nn` stays light.
@@ -130,54 +128,82 @@ HEAVY = {
 }
 
 
-def imported(path):
-    """Modules imported by a file when it is loaded: absolute names, and where relative ones lead inside the package."""
-    inside = ROOT / "tinygrad_nn"
-    for node in _at_import(ast.parse(path.read_text(encoding="utf-8"))):
+PACKAGE = ROOT / "tinygrad_nn"
+MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in SOURCES}
+
+
+def named(path):
+    """What a file imports, wherever it does, by the name that stands there: (module, whether when it is loaded)."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    late = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        or (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test))
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and not node.level:
-            yield node.module
+            yield from ((alias.name, id(node) not in late) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            base = path.parents[node.level - 1].relative_to(inside).parts
-            parts = (*base, *(node.module or "").split("."))
-            target = ".".join(part for part in parts if part)
-            yield from [f"tinygrad_nn.{target}"] if target else [f"tinygrad_nn.{alias.name}" for alias in node.names]
+            base = path.parents[node.level - 1].relative_to(ROOT).parts if node.level else ()
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            for alias in node.names:
+                whole = f"{module}.{alias.name}"
+                yield whole if whole in MODULES else module, id(node) not in late
 
 
-def _at_import(tree):
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            continue
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            continue
-        yield node
-        yield from _at_import(node)
+def room_of(path):
+    parts = path.relative_to(PACKAGE).parts
+    for room in ("/".join(parts[:2]), parts[0]):
+        if room in ROOMS:
+            return room
+    return ""
+
+
+def test_no_file_imports_another_that_imports_it():
+    """Circles of import statements, at the top of a file, inside functions or for types: there is none."""
+    edges = {path: {MODULES[name] for name, _ in named(path) if name in MODULES} - {path} for path in SOURCES}
+    left = dict(edges)
+    while True:  # what imports nothing that is left goes
+        done = [path for path, targets in left.items() if not targets & left.keys()]
+        if not done:
+            break
+        for path in done:
+            del left[path]
+    assert {str(path.relative_to(ROOT)) for path in left} == set()
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_run_downwards_and_are_light(path):
-    room = path.relative_to(ROOT / "tinygrad_nn").parts[0]
-    for name in imported(path):
-        parts = name.split(".")
-        if parts[0] == "tinygrad_nn" and len(parts) > 1:
-            assert parts[1] not in WALLS.get(room, set()), f"{room} imports {name}"
-        elif not (room == "testing" and parts[0] == "hypothesis"):
-            assert parts[0] not in HEAVY, f"{path.name} imports {name} at its top"
+    room = room_of(path)
+    for name, at_once in named(path):
+        if name in MODULES and MODULES[name].parent != PACKAGE:
+            other = room_of(MODULES[name])
+            assert other == room or other in ROOMS[room].split(), f"{room} imports {name}"
+        elif name in MODULES:
+            assert room == "", f"{room} imports {name}"
+        elif at_once and not (room == "testing" and name == "hypothesis"):
+            assert name.partition(".")[0] not in HEAVY, f"{path.name} imports {name} at its top"
 
 
-def test_the_reference_covers_every_public_name():
+def test_the_root_of_the_package_holds_public_namespaces():
     import tinygrad_nn as tg
 
-    pages = "\n".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs/reference").glob("*.md"))
-    documented = set(re.findall(r"^::: (\S+)$", pages, re.MULTILINE))
-    missing = set()
-    for name in tg.__all__:
-        module = getattr(getattr(tg, name), "__module__", "")
-        if isinstance(module, str) and module.startswith("tinygrad_nn"):
-            covered = any(
-                module == page or module.startswith(f"{page}.") or f"{module}.{name}" == page for page in documented
-            )
-            if not covered:
-                missing.add(module)
-    assert missing == set()
+    files = {path.name for path in PACKAGE.iterdir() if path.is_file()}
+    assert files <= {"__init__.py", "__main__.py", "py.typed"} | {f"{name}.py" for name in tg.__all__}
+
+
+def test_every_public_function_can_be_called_after_all_is_imported():
+    """A folder that has the name of a function must not take its place."""
+    import importlib
+
+    import tinygrad_nn as tg
+
+    before = {name: getattr(tg, name) for name in tg.__all__}
+    for name in MODULES:
+        if "jax" not in name and "strategies" not in name:
+            importlib.import_module(name)
+    assert {name: getattr(tg, name) for name in tg.__all__} == before
+    assert callable(tg.tensor)
+    assert callable(tg.op)

@@ -39,32 +39,42 @@ from numpy import (
     uint64,
 )
 
-from . import autodiff, control, creation, modes, random
+from . import autodiff, linalg, random
 from .autodiff import *  # noqa: F403
-from .control import *  # noqa: F403
-from .creation import *  # noqa: F403
-from .modes import *  # noqa: F403
-from .op import Op, op
-from .ops import elementwise, indexing, linalg, reduction, shape
+from .core import modes
+from .core.define import Op, op
+from .core.modes import *  # noqa: F403
+from .core.moved import publish
+from .ops import elementwise, reductions, shapes
+from .ops import linalg as products
 from .ops.elementwise import *  # noqa: F403
-from .ops.indexing import *  # noqa: F403
 from .ops.linalg import *  # noqa: F403
-from .ops.reduction import *  # noqa: F403
-from .ops.shape import *  # noqa: F403
+from .ops.reductions import *  # noqa: F403
+from .ops.shapes import *  # noqa: F403
+from .ops.shapes import indexing
+from .ops.shapes.indexing import *  # noqa: F403
 from .random import manual_seed
-from .tensor import Tensor
+from .tensor import creation
+from .tensor.creation import *  # noqa: F403
+from .tensor.tensor import Tensor
 
 if TYPE_CHECKING:
     from . import data, nn, optim, testing, training
-    from .compiling import compile
-    from .drawing import draw
-    from .explaining import explain
-    from .io import load, save
+    from .compiler import compile
+    from .tensor.files import load, save
+    from .viewer.derivation import explain
+    from .viewer.drawing import draw
 
 __version__ = "0.1.0"
 
 #: Where the names are that are imported when first used.
-_LAZY = {"compile": "compiling", "draw": "drawing", "explain": "explaining", "save": "io", "load": "io"}
+_LAZY = {
+    "compile": "compiler",
+    "draw": "viewer.drawing",
+    "explain": "viewer.derivation",
+    "load": "tensor.files",
+    "save": "tensor.files",
+}
 _LAZY_MODULES = frozenset(("data", "nn", "optim", "testing", "training"))
 
 __all__ = [
@@ -110,14 +120,17 @@ __all__ = [
     "uint64",
 ]
 __all__ += autodiff.__all__
-__all__ += control.__all__
 __all__ += creation.__all__
 __all__ += elementwise.__all__
 __all__ += indexing.__all__
-__all__ += linalg.__all__
+__all__ += products.__all__
 __all__ += modes.__all__
-__all__ += reduction.__all__
-__all__ += shape.__all__
+__all__ += reductions.__all__
+__all__ += shapes.__all__
+
+publish(globals())
+publish(vars(linalg))
+publish(vars(random))
 
 
 def __getattr__(name: str) -> Any:
@@ -128,7 +141,7 @@ def __getattr__(name: str) -> Any:
     if name in _LAZY:
         value = globals()[name] = getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
         return value
-    from .hints import for_module
+    from .core.hints import for_module
 
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}{for_module(name)}")
 

@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Node, mode, modes, next_order, reachable
-from ..op import define
-from ..tensor import Tensor, tensor_of
-from ..values import plain_tensor, twin
-from .reverse import label, reverse, seeds_of
-from .tree import flatten, map_leaves, unflatten
+from ..core.define import define
+from ..core.graph import Node, mode, modes, next_order, reachable
+from ..core.reverse import label, reverse, seeds_of
+from ..core.tree import flatten, map_leaves, unflatten
+from ..tensor.tensor import Tensor, plain_tensor, tensor_of, twin
 
 
 def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -62,7 +61,7 @@ class _Segment:
 
     def record(self) -> Any:
         """Run the function, let its graph go, and record one node in its place."""
-        from ..random import get_state
+        from ..tensor.random import get_state
 
         self.random_state = get_state()
         outs, structure, made, self.outside = self._run()
@@ -92,7 +91,7 @@ class _Segment:
 
     def _pull(self, needed: tuple[bool, ...], g: Any, out: Any, *_: Any) -> list[Any]:
         """Run the function again, recorded, and carry the gradients through."""
-        from ..random import get_state, set_state
+        from ..tensor.random import get_state, set_state
 
         now = get_state()
         set_state(self.random_state)

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import FREED, Node, mode, modes, reachable
-from ..op import Op, part
-from ..ops.adjoint import broadcast_to, keep_zeros
-from ..tensor import Tensor
-from ..values import leaf, plain_tensor
-from .reverse import args_as_tensors, conform, reverse, stale
+from ..core.adjoint import broadcast_to, keep_zeros
+from ..core.define import Op, part
+from ..core.graph import FREED, Node, mode, modes, reachable
+from ..core.reverse import args_as_tensors, conform, reverse, stale
+from ..core.values import leaf
+from ..tensor.tensor import Tensor, plain_tensor
 
 
 def push_forward(results: Sequence[Node], tangents: Mapping[Node, Any], since: int) -> tuple[dict[Node, Any], bool]:

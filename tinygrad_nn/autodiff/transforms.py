@@ -14,14 +14,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..graph import Node, mode, modes, next_order, reachable
-from ..ops.adjoint import alias
-from ..tensor import Tensor, as_array
-from ..traced import Traced
-from ..values import current, leaf, ndarray, plain_tensor, twin
+from ..core.adjoint import alias
+from ..core.graph import Node, StandIn, mode, modes, next_order, reachable
+from ..core.reverse import reverse, seeds_of, unshared
+from ..core.tree import flatten, map_leaves, unflatten
+from ..core.values import current, leaf, ndarray
+from ..tensor.tensor import Tensor, as_array, plain_tensor, twin
 from .forward import push_forward
-from .reverse import reverse, seeds_of, unshared
-from .tree import flatten, map_leaves, unflatten
 
 Function: TypeAlias = Callable[..., Any]
 
@@ -69,12 +68,12 @@ def _leads_outside(x: Tensor, start: int) -> bool:
 
 def _stand_in(x: Any, caller: str) -> Tensor:
     """A Tensor to differentiate with respect to, in the place of an input."""
-    if isinstance(x, bool) or not isinstance(x, int | float | Tensor | ndarray | np.generic | Traced):
+    if isinstance(x, bool) or not isinstance(x, int | float | Tensor | ndarray | np.generic | StandIn):
         raise TypeError(f"{caller}: cannot differentiate with respect to {x!r}; give a number, an array or a Tensor")
     if type(x) is int:
         x = float(x)
     value = current(x) if isinstance(x, Tensor) else as_array(x, copy=True)
-    if type(value) is Traced and value.variable.weak:
+    if isinstance(value, StandIn) and value.variable.weak:
         value = value.astype(np.float64)
     if value.dtype.kind != "f":
         raise TypeError(
@@ -288,7 +287,7 @@ def _check_result(out: Any, f: Function, caller: str) -> None:
 
 def _matching(v: Any, like: Sequence[Tensor], structure: Any, caller: str) -> list[Any]:
     """Leaves of `v`, checked to be of the structure, shapes and dtypes of the Tensors they belong to."""
-    from .reverse import check_gradient
+    from ..core.reverse import check_gradient
 
     leaves, given = flatten(v)
     if given != structure:
@@ -381,7 +380,7 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
 
 def _rows(pullback: Function, seeds: list[Any], k: int, structure: Any, shape: tuple[int, ...]) -> Any:
     """Derivatives of the k-th result: a pass for each of its elements, stacked along the result's axes."""
-    from ..ops.shape import reshape, stack
+    from ..ops.shapes import reshape, stack
 
     rows = []
     for index in np.ndindex(shape):

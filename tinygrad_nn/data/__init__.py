@@ -1,5 +1,6 @@
 """Data: datasets, and batches of them; digits, pictures, and transforms that make more of them."""
 
+from ..core.moved import publish
 from . import transforms
 from .dataset import ConcatDataset, Dataset, Subset, TensorDataset, collate, default_collate, random_split
 from .digits import Digits, mnist
@@ -7,7 +8,14 @@ from .download import FetchError, fetch
 from .idx import read_idx, write_idx
 from .images import ImageFolder, read_image, save_image
 from .loader import DataLoader
-from .sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler, SubsetRandomSampler, WeightedRandomSampler
+from .sampler import (
+    BatchSampler,
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
 from .seeding import WorkerInfo, get_worker_info
 from .transformed import Transformed, augment
 
@@ -41,3 +49,5 @@ __all__ = [
     "transforms",
     "write_idx",
 ]
+
+publish(globals())

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..random import as_generator
-from ..tensor import ArrayLike, Tensor, as_array
-from ..values import plain_tensor
+from ..tensor.random import as_generator
+from ..tensor.tensor import ArrayLike, Tensor, as_array, plain_tensor
 
 Indices = npt.NDArray[np.intp]
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from ..tensor import Tensor
+    from ..tensor.tensor import Tensor
     from .dataset import Indices
     from .idx import PathLike
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..creation import made
-from ..tensor import Tensor
+from ..tensor.creation import made
+from ..tensor.tensor import Tensor
 from .dataset import Dataset
 from .transformed import transformed
 from .transforms.base import pair, plain

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..random import as_generator, default_generator
-from ..values import plain_tensor
+from ..tensor.random import as_generator, default_generator
+from ..tensor.tensor import plain_tensor
 from .dataset import Subset, TensorDataset
 from .sampler import RandomSampler, Sampler, SequentialSampler, check_count
 from .seeding import Fetcher, Task, generators_in, put_back, state_of

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..random import as_generator
-from ..tensor import ArrayLike, as_array
+from ..tensor.random import as_generator
+from ..tensor.tensor import ArrayLike, as_array
 
 
 class Sampler:

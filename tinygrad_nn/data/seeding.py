@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..random import Generator, as_generator, default_generator
-from ..tensor import Tensor
+from ..tensor.random import Generator, as_generator, default_generator
+from ..tensor.tensor import Tensor
 from .dataset import batch_of
 
 #: Objects looked at for generators, and entries of a list: data itself is not searched.

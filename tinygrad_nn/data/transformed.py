@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..creation import made
-from ..tensor import Tensor, as_array
+from ..tensor.creation import made
+from ..tensor.tensor import Tensor, as_array
 from .dataset import Dataset, TensorDataset, batch_of, collate
 from .transforms.base import Transform
 

@@ -1,7 +1,9 @@
 """Networks: modules, layers, activations and losses, with the names, shapes and `state_dict` keys of PyTorch."""
 
+from ..core.moved import publish
 from . import functional, init, utils
-from .activation import (
+from .container import ModuleDict, ModuleList, Sequential
+from .layers.activation import (
     CELU,
     ELU,
     GELU,
@@ -30,13 +32,12 @@ from .activation import (
     Tanhshrink,
     Threshold,
 )
-from .attention import MultiheadAttention
-from .container import ModuleDict, ModuleList, Sequential
-from .conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d, Fold, Unfold
-from .dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d
-from .embedding import Embedding
-from .linear import Bilinear, Flatten, Identity, Linear, Unflatten
-from .loss import (
+from .layers.attention import MultiheadAttention
+from .layers.convolution import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d, Fold, Unfold
+from .layers.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d
+from .layers.embedding import Embedding
+from .layers.linear import Bilinear, Flatten, Identity, Linear, Unflatten
+from .layers.loss import (
     BCELoss,
     BCEWithLogitsLoss,
     CosineEmbeddingLoss,
@@ -58,9 +59,8 @@ from .loss import (
     SoftMarginLoss,
     TripletMarginLoss,
 )
-from .module import Module, Parameter
-from .normalization import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm, RMSNorm
-from .padding import (
+from .layers.normalization import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm, RMSNorm
+from .layers.padding import (
     CircularPad1d,
     CircularPad2d,
     ConstantPad1d,
@@ -72,8 +72,7 @@ from .padding import (
     ZeroPad1d,
     ZeroPad2d,
 )
-from .parameters import ParameterDict, ParameterList
-from .pooling import (
+from .layers.pooling import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
     AdaptiveMaxPool1d,
@@ -85,8 +84,10 @@ from .pooling import (
     MaxPool1d,
     MaxPool2d,
 )
-from .rnn import GRU, LSTM, RNN
-from .rnn_cell import GRUCell, LSTMCell, RNNCell
+from .layers.recurrent import GRU, LSTM, RNN
+from .layers.recurrent_cell import GRUCell, LSTMCell, RNNCell
+from .module import Module, Parameter
+from .parameters import ParameterDict, ParameterList
 
 __all__ = [
     "AdaptiveAvgPool1d",
@@ -195,3 +196,5 @@ __all__ = [
     "init",
     "utils",
 ]
+
+publish(globals())

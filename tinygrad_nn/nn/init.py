@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..random import as_generator
-from ..tensor import Tensor
+from ..tensor.random import as_generator
+from ..tensor.tensor import Tensor
 
 T = TypeVar("T", bound=Tensor)
 Generator = np.random.Generator

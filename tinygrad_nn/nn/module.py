@@ -9,10 +9,9 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from ..graph import Node, changes, modes, next_order, switch
-from ..tensor import ArrayLike, HookHandle, Tensor, as_array
-from ..values import plain_tensor
-from ._given import ARRAYS, as_result
+from ..core.graph import Node, changes, modes, next_order, switch
+from ..tensor.tensor import ArrayLike, HookHandle, Tensor, as_array, plain_tensor
+from .checks import ARRAYS, as_result
 
 Self = TypeVar("Self", bound="Module")
 

@@ -9,7 +9,7 @@ from .container import Named
 from .module import Module, Parameter
 
 if TYPE_CHECKING:
-    from ..tensor import ArrayLike
+    from ..tensor.tensor import ArrayLike
 
 Self = TypeVar("Self", bound="ParameterList")
 

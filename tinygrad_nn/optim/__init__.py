@@ -1,5 +1,6 @@
 """Optimizers, with the names, settings and state of PyTorch's."""
 
+from ..core.moved import publish
 from . import lr_scheduler
 from .adam import Adam, AdamW
 from .adam_variants import Adamax, NAdam, RAdam
@@ -26,3 +27,5 @@ __all__ = [
     "Rprop",
     "lr_scheduler",
 ]
+
+publish(globals())

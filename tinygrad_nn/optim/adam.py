@@ -8,7 +8,7 @@ from ..ops.elementwise import maximum, sqrt
 from .optimizer import Optimizer, Params, check_betas, check_not_negative, number
 
 if TYPE_CHECKING:
-    from ..tensor import Tensor
+    from ..tensor.tensor import Tensor
 
 
 class Adam(Optimizer):

@@ -10,7 +10,7 @@ from .optimizer import Optimizer, Params, check_betas, check_not_negative, numbe
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..tensor import Tensor
+    from ..tensor.tensor import Tensor
 
 
 class Adamax(Optimizer):

@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import modes, switch
-from ..tensor import Tensor, as_array
-from ..values import plain_tensor
+from ..core.graph import modes, switch
+from ..tensor.tensor import Tensor, as_array, plain_tensor
 from .optimizer import Optimizer
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..graph import mode
+from ..core.graph import mode
 from .closure import Closure, ClosureOptimizer, check_counts, dot, finite, largest
 from .line_search import Trial, strong_wolfe
 from .optimizer import Params, check_not_negative

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import mode, reachable
-from ..ops.shape import concat, ravel
-from ..tensor import Tensor
+from ..core.graph import mode, reachable
+from ..ops.shapes import concat, ravel
+from ..tensor.tensor import Tensor
 from .closure import Closure, ClosureOptimizer, check_counts, dot, finite, largest
 from .line_search import sufficient_decrease
 from .optimizer import Params, check_not_negative

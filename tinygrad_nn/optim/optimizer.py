@@ -8,9 +8,8 @@ from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from ..graph import changes, mode, modes, switch
-from ..tensor import Tensor, as_array
-from ..values import plain_tensor
+from ..core.graph import changes, mode, modes, switch
+from ..tensor.tensor import Tensor, as_array, plain_tensor
 
 #: What optimizers learn: parameters, also with their names, or groups of them with settings.
 Params: TypeAlias = Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Iterable[dict[str, Any]]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..ops.choice import where
 from ..ops.elementwise import clip, sign
+from ..ops.elementwise.choice import where
 from .optimizer import Optimizer, Params, check_not_negative
 
 if TYPE_CHECKING:
-    from ..tensor import Tensor
+    from ..tensor.tensor import Tensor
 
 
 class Rprop(Optimizer):

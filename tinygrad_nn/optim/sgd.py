@@ -9,7 +9,7 @@ import numpy as np
 from .optimizer import Optimizer, Params, check_not_negative, is_set, number
 
 if TYPE_CHECKING:
-    from ..tensor import Tensor
+    from ..tensor.tensor import Tensor
 
 
 class SGD(Optimizer):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..core.moved import publish
 from .cases import add_row, op_cases, row_of, table
 from .check import GradientError, check_gradients
 from .properties import PROPERTIES, check_op
@@ -33,6 +34,8 @@ __all__ = [
     "strategies",
     "table",
 ]
+
+publish(globals())
 
 
 def __getattr__(name: str) -> Any:

@@ -122,7 +122,7 @@ def check_gradients(
     >>> check_gradients(cube, 2.0)
     Traceback (most recent call last):
     ...
-    tinygrad_nn.testing.check.GradientError: the gradient of cube in input 0 (x) is wrong
+    tinygrad_nn.testing.GradientError: the gradient of cube in input 0 (x) is wrong
       worst entry [()]: got 4.5..., expected 13.6..., ... ULPs off
       suspected cause: factor: the gradient is what was expected times 1/3
     """

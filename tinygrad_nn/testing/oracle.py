@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..values import plain_tensor
+from ..tensor.tensor import plain_tensor
 from .problem import Array, Problem
 
 #: Size of the complex step: its square vanishes beside 1 in float64, so the derivative is exact to rounding.

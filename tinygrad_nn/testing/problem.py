@@ -9,13 +9,13 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from ..autodiff.reverse import reverse, seeds_of
-from ..autodiff.tree import flatten, unflatten
-from ..graph import Node, reachable
-from ..op import Op, part
-from ..ops.adjoint import alias
-from ..tensor import Tensor, as_array
-from ..values import leaf, plain_tensor
+from ..core.adjoint import alias
+from ..core.define import Op, part
+from ..core.graph import Node, reachable
+from ..core.reverse import reverse, seeds_of
+from ..core.tree import flatten, unflatten
+from ..core.values import leaf
+from ..tensor.tensor import Tensor, as_array, plain_tensor
 
 Array: TypeAlias = npt.NDArray[Any]
 

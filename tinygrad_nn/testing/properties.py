@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Spec
-from ..primitive import spread
-from ..tensor import Tensor
-from ..values import plain_tensor
+from ..core.graph import Spec
+from ..core.op import spread
+from ..tensor.tensor import Tensor, plain_tensor
 from .check import check_problem
 from .oracle import estimate
 from .problem import Array, Problem, as_leaf

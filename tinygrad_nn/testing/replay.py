@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..graph import Node, Spec
-from ..op import Op, part
-from ..tensor import Tensor
+from ..core.define import Op, part
+from ..core.graph import Node, Spec
+from ..tensor.tensor import Tensor
 from .problem import recorded
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..op import Op, registry
+from ..core.define import Op, registry
 
 Shape: TypeAlias = tuple[int, ...]
 Cases: TypeAlias = tuple[Any, ...]

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from hypothesis import strategies as st
 
-from ..op import Op, registry
-from ..tensor import Tensor
+from ..core.define import Op, registry
+from ..tensor.tensor import Tensor
 from .cases import row_of
 from .problem import Array
 from .rows import Case, Domain, Shape

@@ -27,9 +27,12 @@ that gives the loss, or ``(loss, outputs, target)`` for the metrics.
     stop.restore(model)
 """
 
+from ..core.moved import publish
 from .history import History
 from .metrics import accuracy
 from .stopping import EarlyStopping
 from .trainer import Trainer
 
 __all__ = ["EarlyStopping", "History", "Trainer", "accuracy"]
+
+publish(globals())

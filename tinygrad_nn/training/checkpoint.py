@@ -13,7 +13,7 @@ from weakref import ref
 import numpy as np
 
 from ..data.seeding import all_generators, put_back, state_of, with_arrays
-from ..tensor import as_array
+from ..tensor.tensor import as_array
 
 LAST, BEST = "last.safetensors", "best.safetensors"
 
@@ -160,7 +160,7 @@ class Folder:
 
     def read(self) -> dict[str, Any] | None:
         """Where the training stands; None if it has not begun."""
-        from ..io import load
+        from ..tensor.files import load
 
         if not (self.path / LAST).exists():
             return None
@@ -171,19 +171,19 @@ class Folder:
 
     def write(self, state: dict[str, Any]) -> None:
         """Keep where the training stands."""
-        from ..io import save
+        from ..tensor.files import save
 
         save({"trainer": 1, **state}, self.path / LAST)
 
     def write_best(self, state: dict[str, Any]) -> None:
         """Keep the best network."""
-        from ..io import save
+        from ..tensor.files import save
 
         save(state, self.path / BEST)
 
     def read_best(self) -> dict[str, Any]:
         """The best network."""
-        from ..io import load
+        from ..tensor.files import load
 
         found: dict[str, Any] = load(self.path / BEST)
         return found

@@ -90,7 +90,7 @@ class History:
         import io
         import json
 
-        from ..io import write_whole
+        from ..tensor.files import write_whole
 
         kind = _kind(path)
         if kind == ".json":

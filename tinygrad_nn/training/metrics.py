@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from .. import nn
-from ..creation import asarray
-from ..modes import no_grad
+from ..core.modes import no_grad
 from ..ops.elementwise import equal, greater
-from ..ops.reduction import argmax, mean
-from ..ops.shape import astype
-from ..tensor import Tensor
+from ..ops.reductions import argmax, mean
+from ..ops.shapes import astype
+from ..tensor.creation import asarray
+from ..tensor.tensor import Tensor
 
 
 def accuracy(outputs: Any, targets: Any, *, threshold: float | None = None) -> Tensor:

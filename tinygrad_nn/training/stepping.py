@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.tree import flatten, map_leaves
-from ..modes import no_grad
+from ..core.modes import no_grad
+from ..core.tree import flatten, map_leaves
 from ..nn.utils import clip_grad_norm_
 from ..optim.closure import ClosureOptimizer
 from ..optim.newton import NewtonCG
-from ..tensor import Tensor
+from ..tensor.tensor import Tensor
 from .checkpoint import Kept
 
 #: How much of a step is compiled, from all to nothing.
@@ -153,7 +153,7 @@ class Stepper:
 
         if level == ORDINARY:
             return training_step
-        from ..compiling import compile
+        from ..compiler import compile
 
         return compile(training_step)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..tensor import Tensor
+from ..tensor.tensor import Tensor
 
 #: Parts of names that tell what is better, more or less.
 _MORE = ("acc", "auc", "f1", "precision", "recall", "score", "r2")

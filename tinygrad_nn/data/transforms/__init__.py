@@ -4,6 +4,7 @@ They take arrays or Tensors and return the same; what they are given is never wr
 default generator (`tinygrad_nn.manual_seed`) unless given one. Names and arguments are torchvision's where it has them.
 """
 
+from ...core.moved import publish
 from .affine import RandomAffine, RandomRotation
 from .base import Compose, Lambda, RandomApply, Transform
 from .pixels import Flatten, GaussianNoise, Normalize, ToDtype, ToTensor
@@ -28,3 +29,5 @@ __all__ = [
     "ToTensor",
     "Transform",
 ]
+
+publish(globals())

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...draws import refuse_recording
-from ...random import as_generator
-from ...tensor import Tensor
+from ...tensor.random import as_generator
+from ...tensor.sampling import refuse_recording
+from ...tensor.tensor import Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...tensor import Tensor
+from ...tensor.tensor import Tensor
 from .base import Transform, plain
 
 if TYPE_CHECKING:

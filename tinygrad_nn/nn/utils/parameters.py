@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...graph import modes
+from ...core.graph import modes
 from ...ops.elementwise import absolute, clip, minimum
-from ...ops.shape import concat, ravel, stack
-from ...tensor import Tensor
-from ...values import plain_tensor
+from ...ops.shapes import concat, ravel, stack
+from ...tensor.tensor import Tensor, plain_tensor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

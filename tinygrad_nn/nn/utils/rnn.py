@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...ops.shape import concat, reshape
-from ...tensor import Tensor
-from ...traced import Traced
-from ...values import plain_tensor
+from ...core.graph import StandIn
+from ...core.moved import publish
+from ...ops.shapes import concat, reshape
+from ...tensor.tensor import Tensor, plain_tensor
 
 
 class PackedSequence(NamedTuple):
@@ -55,7 +55,7 @@ def invert_permutation(permutation: Any) -> Tensor | None:
 
 def _is_recorded(x: Any) -> bool:
     """Whether something stands for numbers that differ from call to call of a compiled function."""
-    return isinstance(x, Traced) or isinstance(getattr(x, "_value", None), Traced)
+    return isinstance(x, StandIn) or isinstance(getattr(x, "_value", None), StandIn)
 
 
 def _whole_numbers(what: str, values: Any) -> np.ndarray[Any, Any]:
@@ -280,3 +280,5 @@ __all__ = [
     "unpack_sequence",
     "unpad_sequence",
 ]
+
+publish(globals())

@@ -4,6 +4,7 @@ A scheduler sets ``optimizer.param_groups[i]["lr"]`` when it is made, and anew a
 learning rates at each call, and momenta where a schedule changes them too; so nothing is recorded anew.
 """
 
+from ...core.moved import publish
 from .base import LRScheduler
 from .combined import ChainedScheduler, SequentialLR
 from .cosine import CosineAnnealingLR, CosineAnnealingWarmRestarts
@@ -30,3 +31,5 @@ __all__ = [
     "SequentialLR",
     "StepLR",
 ]
+
+publish(globals())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...op import Op, registry
-from ...ops import adaptive, convolution, loss, neural, pooling  # noqa: F401  (else registered only with networks)
+from ...core.define import Op, registry
+from ...ops.layers import adaptive, convolution, loss, neural, pooling  # noqa: F401  (else registered only with networks)
 from ..rows import Case, Row
 from . import elementwise, linalg, normalization, recurrent, reduction, shape, windows
 

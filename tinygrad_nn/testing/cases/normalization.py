@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...ops import normalization  # noqa: F401  (else registered only when a network is built)
+from ...ops.layers import normalization  # noqa: F401  (else registered only when a network is built)
 from ..rows import REAL, Domain, Row
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...ops.indexing import ARRAY
+from ...ops.shapes.indexing import ARRAY
 from ..rows import DISTINCT, REAL, Domain, Row
 
 WHOLE = slice(None)

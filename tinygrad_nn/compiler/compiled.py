@@ -1,0 +1,285 @@
+"""Compiled: a function that records itself, and is run as emitted code from then on."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Collection, Sequence
+from functools import update_wrapper
+from inspect import Parameter as Argument_
+from inspect import signature
+from pathlib import Path
+from types import MethodType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ..core.graph import modes, switch
+from ..core.tree import flatten, map_leaves
+from ..core.values import plain_array
+from ..tensor.tensor import Tensor
+from .call import LOCK, MISS, build_call, holds
+from .differentiable import Connection
+from .quote import identifier
+from .rewrite.simplify import Simplified, follow, simplify
+from .targets.numpy.emit import Emitter
+from .targets.numpy.module import Source
+from .targets.numpy.naming import RESERVED, name_variables
+from .targets.numpy.plan import Plan, plan
+from .targets.numpy.standalone import save
+from .trace.recording import Recording, record
+from .trace.traced import Traced
+
+if TYPE_CHECKING:
+    from .targets.jax.entry import JaxEntry
+
+#: Recordings of one function for different shapes, dtypes and fixed arguments; the oldest give way.
+MOST_RECORDINGS = 8
+
+
+class Memory(NamedTuple):
+    """Bytes that a compiled function needs, beyond its arguments and the state.
+
+    Attributes
+    ----------
+    peak : int
+        Buffers and results together.
+    buffers : int
+        Memory that each call uses again.
+    results : int
+        Arrays that a call gives away.
+    """
+
+    peak: int
+    buffers: int
+    results: int
+
+
+class Entry:
+    """One recording with the code that was made of it."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        recording: Recording,
+        simplified: Simplified,
+        planned: Plan,
+        source: Source,
+    ) -> None:
+        self.recording = recording
+        self.simplified = simplified
+        self.plan = planned
+        self.source = source
+        space: dict[str, Any] = {"__name__": "compiled", **source.constants}
+        exec(compile(source.text, f"<compiled {source.function}>", "exec"), space)  # noqa: S102
+        space.update(source.kernels)
+        self.space = space
+        self.core: Callable[..., Any] = space[source.function]
+        self.call = build_call(recording, self.core)
+        if any(recording.live):
+            self.call = Connection(function, recording, Compiled).call(self.call)
+
+
+class Compiled:
+    """What `compile` makes of a function, and what is called in its place.
+
+    Attributes that it lacks are those of the function: ``compile(net).parameters()``.
+
+    Attributes
+    ----------
+    function : callable
+        The function as it was.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        static: Collection[str | int] | str | int = (),
+        *,
+        target: str = "numpy",
+        mesh: Any = None,
+        replicate: Collection[str] = (),
+    ) -> None:
+        self.function = function
+        self.target = target
+        self.mesh = mesh
+        self.replicate = replicate
+        self.static = frozenset([static] if isinstance(static, str | int) else static)
+        self._entries: list[Entry | JaxEntry] = []
+        self._recorded = 0
+        self._call: Callable[[Any, Any], Any] = lambda args, kwargs: MISS
+        update_wrapper(self, function if hasattr(function, "__name__") else type(function), updated=())
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if switch.active and (modes.trace is not None or modes.anomaly or modes.keeping):
+            return self.function(*args, **kwargs)
+        out = self._call(args, kwargs)
+        return self._other(args, kwargs) if out is MISS else out
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return self if instance is None else MethodType(self, instance)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "function":
+            raise AttributeError(name)
+        return getattr(self.function, name)
+
+    def _other(self, args: Any, kwargs: Any) -> Any:
+        """A call that the last recording is not for."""
+        with LOCK:
+            plain = map_leaves(_without_subclass, (args, kwargs)) if self.target == "numpy" else (args, kwargs)
+            return self._slowly(*plain)
+
+    def _slowly(self, args: Any, kwargs: Any) -> Any:
+        for entry in self._entries[::-1]:
+            out = entry.call(args, kwargs)
+            if out is not MISS:
+                self._entries.remove(entry)
+                self._entries.append(entry)
+                self._call = entry.call
+                return out
+        entry = self._record(args, kwargs)
+        self._entries.append(entry)
+        self._call = entry.call
+        try:
+            out = entry.call(args, kwargs)
+        except BaseException:
+            self._forget(entry)
+            raise
+        if out is MISS:
+            raise RuntimeError(f"compile: what {self.__name__} has recorded does not fit the call that it recorded")
+        return out
+
+    def _forget(self, entry: Entry | JaxEntry) -> None:
+        """After a first call that failed: what was prepared for it in optimizers is taken back."""
+        self._entries.remove(entry)
+        self._call = lambda args, kwargs: MISS
+        entry.recording.forget()
+
+    def _record(self, args: Any, kwargs: Any) -> Entry | JaxEntry:
+        self._recorded += 1
+        if len(self._entries) >= MOST_RECORDINGS:
+            del self._entries[0]
+            if self._recorded == MOST_RECORDINGS + 1:
+                warnings.warn(
+                    f"{self.__name__} has been recorded {self._recorded} times, for as many combinations of shapes, "
+                    "dtypes, fixed arguments and settings; each recording takes some milliseconds. Give batches of one "
+                    "shape (drop or pad the last one), and numbers that differ from call to call as floats or Tensors.",
+                    stacklevel=5,
+                )
+        names = self._leaf_names(args, kwargs)
+        unknown = self.static - {x for pair in names for x in pair} - set(_parameters(self.function))
+        if unknown:
+            raise ValueError(
+                f"compile: static={sorted(map(str, unknown))} names no argument of {self.__name__}; "
+                f"it has {list(dict.fromkeys(root for _, root in names))}"
+            )
+        fixed = {i for i, (name, root) in enumerate(names) if root in self.static or name in self.static}
+        name = identifier(self.__name__) if self.__name__.isidentifier() else "compiled"
+        name += "_" * (name in RESERVED)
+        recording = record(self.function, args, kwargs, fixed, [n for n, _ in names], name)
+        if self.target == "jax":
+            from .targets.jax.entry import JaxEntry
+
+            return JaxEntry(self.function, recording, self.mesh, self.replicate, Compiled)
+        return make_entry(recording, self.function)
+
+    def _leaf_names(self, args: Any, kwargs: Any) -> list[tuple[str, Any]]:
+        """For each leaf of the arguments a name, and the argument that it is part of."""
+        known = _parameters(self.function)[: len(args)]
+        parameters = [*known, *(f"x{i}" for i in range(len(known), len(args)))]
+        named: list[tuple[str, Any]] = []
+        for root, arg in (*zip(parameters, args, strict=True), *kwargs.items()):
+            count = len(flatten(arg)[0])
+            named += [(root if count == 1 else f"{root}_{k}", root) for k in range(count)]
+        return named
+
+    # --- what it made ------------------------------------------------------------------------------------------------
+
+    @property
+    def source(self) -> str:
+        """The Python source of the last recording, which needs NumPy alone."""
+        return self._last.source.text
+
+    def save(self, path: str | Path) -> None:
+        """Write the last recording as a Python module that imports only NumPy.
+
+        Its function has the name of this one, takes the same arguments as NumPy arrays and gives arrays. Parameters
+        and what else is read outside are in its dict ``state``, with their values of now.
+
+        Parameters
+        ----------
+        path : str or Path
+            Ends in ``.py``. Where there are many numbers, they stand in a file beside it that ends in ``.npz``.
+
+        Raises
+        ------
+        RuntimeError
+            If nothing has been recorded yet, or only what a next call would not repeat, as an optimizer's first step.
+        ValueError
+            If a user's operation has a kernel without source text.
+        """
+        entry = self._numpy_entry("save")
+        if not holds(entry.recording.guards):
+            raise RuntimeError(
+                f"save: the last recording of {self.__name__} was for what is past by now, as an optimizer's "
+                "first step is; call it once more, and then save it"
+            )
+        save(entry.source, entry.recording, path)
+
+    @property
+    def memory(self) -> Memory:
+        """Bytes that a call of the last recording needs."""
+        planned = self._numpy_entry("memory").plan
+        results = sum(x.nbytes for x in planned.results)
+        return Memory(planned.nbytes + results, planned.nbytes, results)
+
+    @property
+    def _last(self) -> Entry | JaxEntry:
+        if not self._entries:
+            raise RuntimeError(f"{self.__name__} has recorded nothing yet: call it once, with arguments as it will get")
+        return self._entries[-1]
+
+    def _numpy_entry(self, asked: str) -> Entry:
+        entry = self._last
+        if not isinstance(entry, Entry):
+            raise TypeError(f'{asked}: what target="jax" makes belongs to JAX; compile for target="numpy"')
+        return entry
+
+    def __repr__(self) -> str:
+        return f"<compiled {self.__name__}, {len(self._entries)} recordings>"
+
+
+def _without_subclass(x: Any) -> Any:
+    """A memory map, or another library's array, as a plain one; a masked array is refused."""
+    if isinstance(x, np.ndarray):
+        return plain_array(x)
+    foreign = hasattr(x, "__array__") and hasattr(x, "dtype") and not isinstance(x, np.generic | Tensor | Traced)
+    return np.asarray(x) if foreign else x
+
+
+def _parameters(function: Callable[..., Any]) -> Sequence[str]:
+    try:
+        found = signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return ()
+    return [p.name for p in found if p.kind in (Argument_.POSITIONAL_ONLY, Argument_.POSITIONAL_OR_KEYWORD)]
+
+
+def make_entry(recording: Recording, function: Callable[..., Any], *, reuse: bool = True) -> Entry:
+    """Rewrite, plan and emit a recording."""
+    meanings = name_variables(recording.program, recording.places, function)
+    simplified = simplify(recording.program)
+    careful = [] if simplified.careful is None else [simplified.careful]
+    follow(recording, simplified.program, *careful)
+    planned = plan(simplified.program, simplified.witnesses, reuse=reuse)
+    emitter = Emitter(planned, simplified.careful, recording.program.name)
+    source = emitter.emit(_heading(recording, meanings))
+    return Entry(function, recording, simplified, planned, source)
+
+
+def _heading(recording: Recording, meanings: dict[str, str]) -> list[str]:
+    program = recording.program
+    given = ", ".join(f"{x.name} {x.dtype}{list(x.shape)}" for x in program.inputs) or "no arguments"
+    lines = [f"{program.name}, recorded for {given}."]
+    state = [f"    {x.name} {x.dtype}{list(x.shape)}: {meanings[x.name]}" for x in program.state if x.name in meanings]
+    return [*lines, "", "Read outside, and written where it changes:", "", *state, ""] if state else lines

@@ -1,0 +1,1 @@
+"""A program becomes an equal one that computes less, pass by pass."""

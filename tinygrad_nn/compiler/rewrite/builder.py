@@ -1,0 +1,222 @@
+"""Building a program step by step: equal steps become one, and what is constant is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ...core.define import Op, registry
+from ..ir import PYTHON_OPERATORS, Program, Step, Var
+
+#: A rule looks at a step that is to be added, and gives what can stand for its result, or None.
+Rule = Callable[["Builder", Step], Any]
+
+#: Constants of at most this many elements are computed while a program is built, and compared by value.
+SMALL = 4096
+
+
+class Builder:
+    """Copies a program, with rules applied to every step.
+
+    Parameters
+    ----------
+    program : Program
+        Left as it is; the variables of the new one are new where steps are new.
+    rules : mapping of str to sequence of Rule
+        By the op's name.
+    """
+
+    def __init__(self, program: Program, rules: dict[str, list[Rule]]) -> None:
+        self.old = program
+        self.new = Program(program.name)
+        self.new._count = program._count
+        self.rules = rules
+        self.producer: dict[Var, Step] = {}
+        self._known: dict[Any, tuple[Any, ...]] = {}
+        self._substitutes: dict[Var, Any] = {}
+        self._line: tuple[str, int] | None = None
+        self._wish: tuple[Var, ...] = ()
+
+    def build(self) -> Program:
+        """The new program."""
+        old, new = self.old, self.new
+        new.inputs, new.state = list(old.inputs), list(old.state)
+        for step in old.steps:
+            inputs = tuple([self.substitute(x) for x in step.inputs])
+            self._line = step.line
+            self._wish = step.outputs
+            values = self._add(Step(step.op, inputs, step.params, step.outputs, step.line, step.several))
+            for out, value in zip(step.outputs, values, strict=True):
+                self._substitutes[out] = value
+                if type(value) is Var and value.kind == "result" and not value.name:
+                    value.name = out.name
+        new.results = [self._as_var(self.substitute(x), x) for x in old.results]
+        new.writes = {key: self._as_var(self.substitute(x), x) for key, x in old.writes.items()}
+        remove_dead(new)
+        return new
+
+    def substitute(self, x: Any) -> Any:
+        """What stands in the new program for a variable of the old one; a constant without axes is a number."""
+        if type(x) is not Var:
+            return x
+        if x.kind == "constant" and not x.shape:
+            return np.asarray(x.value, x.dtype)[()] if not x.weak else x.value
+        return self._substitutes.get(x, x)
+
+    def _as_var(self, x: Any, like: Var) -> Var:
+        if type(x) is Var and (x.shape, x.dtype) == (like.shape, like.dtype):
+            return x
+        if type(x) is not Var:
+            x = x if like.weak else np.asarray(x, like.dtype)[()]
+            return self.new.var(like.shape, like.dtype, "constant", value=x, weak=like.weak)
+        raise AssertionError(f"{like!r} was replaced by {x!r}")
+
+    # --- what rules use ----------------------------------------------------------------------------------------------
+
+    def add(self, name: str, *inputs: Any, **params: Any) -> Any:
+        """The result of an elementwise op on variables and numbers."""
+        shape = np.broadcast_shapes(*(x.shape for x in inputs if type(x) is Var))
+        return self.put(name, inputs, shape, result_dtype(registry[name], inputs, params), params)
+
+    def put(
+        self,
+        name: str,
+        inputs: tuple[Any, ...],
+        shape: tuple[int, ...],
+        dtype: Any,
+        params: dict[str, Any] | None = None,
+    ) -> Any:
+        """The result of any op, whose shape and dtype the caller knows."""
+        op = registry[name]
+        out = self.new.var(
+            tuple(shape), np.dtype(dtype), weak=name in PYTHON_OPERATORS and all(is_weak(x) for x in inputs)
+        )
+        return self._add(Step(op, inputs, {**op.defaults, **(params or {})}, (out,), self._line))[0]
+
+    def made_by(self, x: Any, name: str) -> Step | None:
+        """The step that makes `x`, if it is one of that op."""
+        step = self.producer.get(x) if type(x) is Var else None
+        return step if step is not None and step.op.name == name else None
+
+    def known(self, name: str, *inputs: Any) -> Any:
+        """The result of an op on variables, if it is computed already."""
+        op = registry[name]
+        key = _key(Step(op, inputs, op.defaults, (), None))
+        return self._known.get(key, (None,))[0]
+
+    # --- adding ------------------------------------------------------------------------------------------------------
+
+    def _add(self, step: Step) -> tuple[Any, ...]:
+        for rule in self.rules.get(step.op.name, ()):
+            found = rule(self, step)
+            if found is not None:
+                return found if type(found) is tuple else (found,)
+        folded = self._folded(step)
+        if folded is not None:
+            return folded
+        key = _key(step) if step.pure and step.op.own else None  # a user's op may not be a pure function
+        if key is not None and key in self._known:
+            return self._known[key]
+        for out in step.outputs:
+            if out in self.producer:  # the old variable stands for another step already
+                raise AssertionError(f"{step!r} was added twice")
+            self.producer[out] = step
+        self.new.steps.append(step)
+        if key is not None:
+            self._known[key] = step.outputs
+        return step.outputs
+
+    def _folded(self, step: Step) -> tuple[Any, ...] | None:
+        """The results of a step whose inputs are all constant."""
+        if not step.pure or registry.get(step.op.name) is not step.op:
+            return None
+        values = []
+        for x in step.inputs:
+            if type(x) is Var:
+                if x.kind != "constant" or x.size > SMALL:
+                    return None
+                x = x.value
+            values.append(x)
+        if sum(out.size for out in step.outputs) > SMALL:
+            return None
+        with np.errstate(all="ignore"):
+            try:
+                out = step.op.kernel(*values, **step.params)
+            except Exception:
+                return None  # raises when called, as it should
+        made = out if step.several else (out,)
+        return tuple([self._constant(x, var) for x, var in zip(made, step.outputs, strict=True)])
+
+    def _constant(self, value: Any, like: Var) -> Any:
+        if like.weak:
+            return value.item() if isinstance(value, np.generic) else value
+        if not np.shape(value):
+            return np.asarray(value, like.dtype)[()]
+        return self.new.var(like.shape, like.dtype, "constant", value=value, name=like.name)
+
+
+def _key(step: Step) -> Any:
+    """Equal for steps that give the same."""
+    try:
+        inputs = tuple([x if type(x) is Var and x.kind != "constant" else _by_value(x) for x in step.inputs])
+        key = (step.op, inputs, tuple(sorted((k, _hashable(v)) for k, v in step.params.items())))
+        hash(key)
+    except TypeError:
+        return None
+    return key
+
+
+def _by_value(x: Any) -> Any:
+    if type(x) is Var:
+        if x.size <= SMALL and isinstance(x.value, np.ndarray):
+            return (x.shape, x.dtype.str, x.value.tobytes())
+        return x
+    return (type(x), repr(x))
+
+
+def _hashable(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return (type(value), *map(_hashable, value))
+    if isinstance(value, slice):
+        return ("slice", value.start, value.stop, value.step)
+    if isinstance(value, bool | int | float):
+        return (type(value), repr(value))
+    return value
+
+
+def is_weak(x: Any) -> bool:
+    """Whether something is a Python number in every call."""
+    return x.weak if type(x) is Var else type(x) in (bool, int, float)
+
+
+_dtypes: dict[Any, Any] = {}
+
+
+def result_dtype(op: Op, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
+    """The dtype that an elementwise op gives: found by trying it on ones."""
+    tried: list[Any] = []
+    for x in inputs:
+        if type(x) is not Var:
+            tried.append(x)
+        elif x.weak:
+            tried.append(x.dtype.type(1).item())
+        else:
+            tried.append(np.ones((1,), x.dtype) if x.shape else x.dtype.type(1))
+    if all(type(x) in (bool, int, float) for x in tried):
+        tried[0] = np.asarray(tried[0])[()]
+    with np.errstate(all="ignore"):
+        return np.asarray(op.kernel(*tried, **params)).dtype
+
+
+def remove_dead(program: Program) -> None:
+    """Leave out the steps whose results nothing needs; random draws stay, as the generator goes on with each."""
+    needed = set(program.needed)
+    kept = []
+    for step in reversed(program.steps):
+        if not step.pure or any(out in needed for out in step.outputs):
+            kept.append(step)
+            needed.update(step.reads)
+    program.steps = kept[::-1]
+    program.state = [x for x in program.state if x in needed or x in program.writes or x.kind == "generator"]

@@ -1,0 +1,114 @@
+"""Guards of zero gradients, left out where a cheap look at the result can tell that none was needed.
+
+The engine keeps a gradient that is zero at zero when it is multiplied by something infinite or NaN
+(`zero_where_zero`). That changes something only where the product r is not finite. So a program may leave the guards
+out and look whether something that r goes into is finite: if not, the careful form of the program, with all guards,
+computes everything again.
+"""
+
+from __future__ import annotations
+
+from ..ir import Program, Step, Var
+from .builder import remove_dead
+
+#: If one of the operands named is not finite, neither is the result: NaN and infinity are handed on, never swallowed.
+_HANDS_ON = {
+    "add": (0, 1),
+    "subtract": (0, 1),
+    "multiply": (0, 1),
+    "divide": (0,),
+    "negative": (0,),
+    "absolute": (0,),
+    "sum": (0,),
+    "matmul": (0, 1),
+    "linear_map": (0, 1),
+    "matrix_transpose": (0,),
+    "permute_dims": (0,),
+    "reshape": (0,),
+    "broadcast_to": (0,),
+    "scatter_add": (0,),
+}
+
+
+def leave_guards_out(program: Program) -> list[Var]:
+    """Take all guards from a program.
+
+    Returns
+    -------
+    list of Var
+        What must be finite for the results to be right, the smallest that do; empty if there was no guard.
+    """
+    if not any(map(_is_guard, program.steps)):
+        return []
+    same: dict[Var, object] = {}
+    products: list[Var] = []
+    steps = []
+    for step in program.steps:
+        step.inputs = tuple([same.get(x, x) if type(x) is Var else x for x in step.inputs])
+        if _is_guard(step):
+            _, r, x = step.inputs
+            same[step.out] = x
+            if type(x) is Var and x.kind == "result" and not x.name:
+                x.name = step.out.name
+            if type(r) is Var and r.kind == "result":
+                products.append(r)
+        else:
+            steps.append(step)
+    program.steps = steps
+    program.results = [_var(program, same.get(x, x), x) for x in program.results]
+    program.writes = {old: _var(program, same.get(x, x), x) for old, x in program.writes.items()}
+    return _witnesses(program, list(dict.fromkeys(products)))
+
+
+def _is_guard(step: Step) -> bool:
+    """Whether a step is a guard, and what it lets pass has the shape of its result already."""
+    if step.op.name != "zero_where_zero":
+        return False
+    x, out = step.inputs[2], step.out
+    return (x.shape, x.dtype) == (out.shape, out.dtype) if isinstance(x, Var) else out.scalar
+
+
+def _var(program: Program, x: object, like: Var) -> Var:
+    if isinstance(x, Var):
+        return x
+    return program.var(like.shape, like.dtype, "constant", value=x, weak=like.weak)
+
+
+def _witnesses(program: Program, products: list[Var]) -> list[Var]:
+    """Few and small variables, one of which is not finite if one of the products is not."""
+    kept = program.results
+    program.results = [*kept, *products]  # what is looked at must be computed
+    remove_dead(program)
+    program.results = kept
+    alive = Program(program.name)
+    alive.steps, alive.results, alive.writes = list(program.steps), kept, program.writes
+    alive.state = list(program.state)
+    remove_dead(alive)
+    computed = {out for step in alive.steps for out in step.outputs} - set(program.writes.values())
+    # The smallest and latest that each variable goes into, found from the last step backwards.
+    best: dict[Var, Var] = {}
+    for step in reversed(program.steps):
+        out = step.out
+        if out in computed or out in products:
+            best.setdefault(out, out)
+        for x in dict.fromkeys(step.reads):
+            if x.kind == "result" and out in best and _hands_on(step, x):
+                own = [x] if x in computed or x in products else []
+                best[x] = min([best.get(x, best[out]), best[out], *own], key=_cost)
+    return list(dict.fromkeys(best.get(r, r) for r in products))
+
+
+def _cost(x: Var) -> tuple[int, int]:
+    return x.size, -x.number
+
+
+def _hands_on(step: Step, x: Var) -> bool:
+    places = _HANDS_ON.get(step.op.name, ())
+    used = [i for i, y in enumerate(step.inputs) if y is x]
+    return (
+        all(i in places for i in used)
+        and len(step.outputs) == 1
+        and step.out.dtype.kind == "f"
+        and step.out.size > 0
+        and not step.out.weak
+    )

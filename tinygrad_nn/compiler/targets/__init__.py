@@ -1,0 +1,1 @@
+"""A program becomes a function that computes: one folder for each way."""

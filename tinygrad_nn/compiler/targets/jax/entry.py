@@ -1,0 +1,54 @@
+"""Recordings that JAX runs: the same checks and the same state, another way to compute."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+from ...call import build_call
+from ...differentiable import Connection
+from ...rewrite.simplify import follow, rewritten
+from ...trace.recording import Recording, is_jax_array
+from ..numpy.module import Source
+from ..numpy.naming import name_variables
+from .runner import JaxRunner
+
+
+class JaxEntry:
+    """One recording, compiled by JAX.
+
+    Parameters
+    ----------
+    function : callable
+    recording : Recording
+    mesh, replicate
+        As `JaxRunner` takes them.
+    compiled : type
+        `Compiled`, for the pullback of results that are differentiated outside.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        recording: Recording,
+        mesh: Any,
+        replicate: Collection[str],
+        compiled: type[Any],
+    ) -> None:
+        name_variables(recording.program, recording.places, function)
+        follow(recording, rewritten(recording.program))
+        self.recording = recording
+        self.runner = JaxRunner(recording.program, mesh=mesh, replicate=replicate)
+        names = [x.name for x in (*recording.program.inputs, *recording.program.state)]
+        self.source = Source(self.runner.source, recording.program.name, names, {}, {}, [])
+        self.call = build_call(recording, self._core, in_place=False)
+        if any(recording.live):
+            self.call = Connection(function, recording, compiled).call(self.call)
+
+    def _core(self, *values: Any) -> Any:
+        """The results, as JAX arrays if one was given, and what is left in the state, in NumPy's arrays."""
+        program = self.recording.program
+        count = len(program.inputs)
+        native = len(program.results) if any(map(is_jax_array, values[:count])) else 0
+        made = self.runner(values[:count], values[count:], numpy=True, native=native)
+        return made if len(made) != 1 else made[0]

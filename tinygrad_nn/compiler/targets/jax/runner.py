@@ -1,0 +1,294 @@
+"""Running programs as functions of jax.numpy: compiled by JAX, on one device or on several."""
+
+from __future__ import annotations
+
+import linecache
+import operator
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from ...ir import Program, Step, Var
+from .module import Module, Piece, jax_source, spec
+
+
+class JaxRunner:
+    """A program compiled by JAX.
+
+    Parameters
+    ----------
+    program : Program
+        As recorded, or rewritten in the library's own ops.
+    mesh : jax.sharding.Mesh, optional
+        Devices to compute on. Each input that is an array is split along its first axis over the mesh's first axis,
+        everything else is copied to all devices: on each the same is computed of a part of the batch, and sums over the
+        batch are sums over the devices.
+    replicate : collection of str
+        Names of inputs that are not split.
+
+    Attributes
+    ----------
+    source : str
+        What JAX compiles; see `jax_source`.
+
+    Raises
+    ------
+    ImportError
+        Without JAX.
+    ValueError
+        If an input cannot be split over the mesh.
+
+    Notes
+    -----
+    Products of matrices have all digits, also where a device would be faster with fewer. Random numbers are drawn by
+    NumPy, so that they are those of the function that is not compiled. Subnormal numbers may become zero.
+
+    The settings of JAX are as they were after a call. JAX arrays that it gave can be float64 nevertheless.
+
+    Examples
+    --------
+    >>> import numpy as np, tinygrad_nn as tg
+    >>> from tinygrad_nn.compiler.trace.recording import record
+    >>> recorded = record(lambda x: tg.exp(x) * 2.0, (np.ones(3),), {}, (), ["x"], "f")
+    >>> run = JaxRunner(recorded.program)
+    >>> run([np.zeros(3)], [], numpy=True)
+    [array([2., 2., 2.])]
+    """
+
+    def __init__(self, program: Program, *, mesh: Any = None, replicate: Collection[str] = ()) -> None:
+        self._jax = _import_jax()
+        _check_dtypes(program)
+        self.program = program
+        namespace: dict[str, Any] = {}
+        module = Module(program, program.name if program.name.isidentifier() else "compiled", namespace)
+        self._split, self._copied = self._shardings(mesh, replicate)
+        self._draws = [(program.state.index(step.inputs[0]), step) for step in module.draws]
+        self._checks = [check for piece in module.pieces for check in piece.checks]
+        self._states = [(i, x) for i, x in enumerate(program.state) if x.kind != "generator"]
+        #: By place in the state, what was handed out last as its new value, and the JAX array behind it.
+        self._known: dict[int, tuple[Any, Any]] = {}
+        places = {new: program.state.index(old) for old, new in program.writes.items()}
+        self._kept = [places.get(x) if not x.weak else None for x in program.needed]
+        self._unseen = True
+        self.source = module.text
+        self._function = self._compiled(module, namespace)
+
+    def __call__(
+        self, inputs: Sequence[Any], state: Sequence[Any], *, numpy: bool = False, native: int = 0
+    ) -> list[Any]:
+        """The values of ``program.needed``.
+
+        Parameters
+        ----------
+        inputs, state : sequence
+            NumPy arrays and scalars, Python numbers and JAX arrays, in the order of ``program.inputs`` and
+            ``program.state``; for a generator the `numpy.random.Generator`.
+        numpy : bool
+            Give NumPy arrays, which cannot be written to, NumPy scalars and Python numbers, instead of JAX arrays.
+        native : int
+            So many of the first results are JAX arrays nevertheless.
+
+        Raises
+        ------
+        TypeError
+            For another shape or dtype than was recorded.
+        IndexError, ValueError
+            Where an operation raises, such as for an index out of range. Nothing is returned then.
+        """
+        program = self.program
+        if (len(inputs), len(state)) != (len(program.inputs), len(program.state)):
+            raise TypeError(
+                f"{program.name}: {len(inputs)} inputs and {len(state)} values of the state were given, "
+                f"{len(program.inputs)} and {len(program.state)} are needed"
+            )
+        with self._settings():
+            values = [self._put(x, var, self._split.get(var)) for x, var in zip(inputs, program.inputs, strict=True)]
+            values += [self._remembered(i, state[i], var) for i, var in self._states]
+            values += [self._put(self._drawn(state[i], step), step.out, None) for i, step in self._draws]
+            out = self._function(*values)
+            found = list(out[: len(program.needed)])
+            self._look_at(out[len(program.needed) :])
+            if self._unseen:
+                self._compare(found)
+                self._unseen = False
+            native = native if numpy else len(found)
+            first = [x if isinstance(x, self._jax.Array) else self._jax.numpy.array(x) for x in found[:native]]
+            rest = zip(found[native:], program.needed[native:], self._kept[native:], strict=True)
+            return [*first, *(self._handed_out(*one) for one in rest)]
+
+    # --- before a call -----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _settings(self) -> Iterator[None]:
+        """JAX with float64, and with all digits in products, while we compute."""
+        jax = self._jax
+        enable_x64: Any = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64  # in older ones
+        with enable_x64(True), jax.default_matmul_precision("highest"):
+            yield
+
+    def _remembered(self, place: int, value: Any, var: Var) -> Any:
+        known = self._known.get(place)
+        return known[1] if known is not None and known[0] is value else self._put(value, var, None)
+
+    def _put(self, value: Any, var: Var, sharding: Any) -> Any:
+        """A value as JAX is to have it: on the devices that it is for."""
+        if var.weak:
+            return _NUMBERS[var.dtype.kind](value)
+        if not isinstance(value, self._jax.Array):
+            value = np.asarray(value)
+        if value.shape != var.shape or value.dtype != var.dtype:
+            raise TypeError(
+                f"{self.program.name}: {var.name or 'a value'} was {spec(var)} when the function was recorded, and is "
+                f"now {value.dtype}[{', '.join(map(str, value.shape))}]"
+            )
+        if self._copied is None:
+            return value
+        if isinstance(value, np.ndarray):
+            value = value.copy()  # JAX may go on reading from the array that it is given here
+        return self._jax.device_put(value, self._copied if sharding is None else sharding)
+
+    def _drawn(self, generator: Any, step: Step) -> Any:
+        return np.asarray(step.op.kernel(generator, *step.inputs[1:], **step.params))
+
+    # --- after it ----------------------------------------------------------------------------------------------------
+
+    def _look_at(self, wrong: Sequence[Any]) -> None:
+        """Raise what NumPy would have raised."""
+        flags = [flag for array in wrong for flag in np.asarray(array)]
+        for flag, check in zip(flags, self._checks, strict=True):
+            if flag:
+                raise check.error(check.message)
+
+    def _compare(self, found: list[Any]) -> None:
+        """Raise unless the first results are what was recorded."""
+        for x, var in zip(found, self.program.needed, strict=True):
+            dtype = x.dtype if hasattr(x, "dtype") else np.asarray(x).dtype
+            if np.shape(x) != var.shape or dtype != var.dtype:
+                raise AssertionError(
+                    f"{self.program.name}: JAX gives {dtype}{list(np.shape(x))} for {var!r}; please report this"
+                )
+
+    def _handed_out(self, found: Any, var: Var, place: int | None) -> Any:
+        """A result in NumPy's terms."""
+        value = np.asarray(found)
+        if not var.shape:
+            return value.item() if var.weak else value[()]
+        if place is not None and isinstance(found, self._jax.Array):
+            self._known[place] = (value, found)
+        return value
+
+    # --- compiling ---------------------------------------------------------------------------------------------------
+
+    def _compiled(self, module: Module, namespace: dict[str, Any]) -> Any:
+        """The module's function, or the pieces that it calls, compiled."""
+        file = f"<{module.name} for jax>"
+        linecache.cache[file] = (len(module.text), None, module.text.splitlines(keepends=True), file)
+        exec(compile(module.text, file, "exec"), namespace)  # noqa: S102
+        if module.whole:
+            return self._jit(namespace[module.name], self.program.needed, module.pieces[0])
+        for piece in module.pieces:
+            if piece.kernel is not None:
+                namespace[piece.name] = _Kernel(piece.kernel)
+            else:
+                namespace[piece.name] = self._jit(namespace[piece.name], piece.outputs, piece)
+        return namespace[module.name]
+
+    def _jit(self, function: Any, outputs: Sequence[Var], piece: Piece) -> Any:
+        if self._copied is None:
+            return self._jax.jit(function)
+        # What is written to the state is on all devices again, so that the next call finds it there.
+        written = set(self.program.writes.values())
+        shardings = [self._copied if x in written else None for x in outputs]
+        return self._jax.jit(function, out_shardings=(*shardings, *([None] if piece.checks else [])))
+
+    def _shardings(self, mesh: Any, replicate: Collection[str]) -> tuple[dict[Var, Any], Any]:
+        """How each input that is split lies on the devices, and how all else does; nothing and None without a mesh."""
+        inputs = self.program.inputs
+        replicate = {replicate} if isinstance(replicate, str) else set(replicate)
+        unknown = sorted(replicate - {x.name for x in inputs})
+        if unknown:
+            raise ValueError(f"{self.program.name}: replicate={unknown}, but inputs are {[x.name for x in inputs]}")
+        if mesh is None:
+            return {}, None
+        sharding = self._jax.sharding
+        if not isinstance(mesh, sharding.Mesh):
+            raise TypeError(f"{self.program.name}: mesh must be a jax.sharding.Mesh, not {mesh!r}")
+        # The compiler is to find out how everything else is split: explicit axes would ask for it in every product.
+        kinds = getattr(sharding, "AxisType", None)
+        more = {} if kinds is None else {"axis_types": (kinds.Auto,) * len(mesh.axis_names)}
+        mesh = sharding.Mesh(mesh.devices, mesh.axis_names, **more)
+        axis = mesh.axis_names[0]
+        count = mesh.shape[axis]
+        split = {}
+        for x in inputs:
+            if not x.shape or x.name in replicate:
+                continue
+            if x.shape[0] % count:
+                raise ValueError(
+                    f"{self.program.name}: {x.name} of shape {x.shape} cannot be split over the {count} devices of the "
+                    f"mesh's axis {axis!r}: {x.shape[0]} is no multiple of {count}. Give batches of a multiple of "
+                    f"{count}, or copy it to all devices: replicate=[{x.name!r}]"
+                )
+            split[x] = sharding.NamedSharding(mesh, sharding.PartitionSpec(axis))
+        return split, sharding.NamedSharding(mesh, sharding.PartitionSpec())
+
+
+#: What makes a Python number of a value, by the kind of its dtype.
+_NUMBERS: dict[str, Callable[[Any], Any]] = {"f": float, "i": operator.index, "b": bool, "c": complex}
+
+
+class _Kernel:
+    """An op's own kernel, on NumPy arrays, between pieces that JAX compiles."""
+
+    def __init__(self, step: Step) -> None:
+        self.step = step
+        self._reads = list(dict.fromkeys(x for x in step.reads if x.kind != "constant"))
+
+    def __call__(self, *values: Any) -> tuple[Any, ...]:
+        step = self.step
+        known = dict(zip(self._reads, values, strict=True))
+        given = [self._value(x, known) for x in step.inputs]
+        if step.out.weak:
+            return (np.asarray(step.op.kernel(*(np.asarray(x)[()] for x in given), **step.params)).item(),)
+        out = step.op.kernel(*given, **step.params)
+        results = out if isinstance(out, tuple) else (out,)
+        for result, var in zip(results, step.outputs, strict=True):
+            if result.shape != var.shape or result.dtype != var.dtype:
+                raise TypeError(
+                    f"{step.op.name} gave {spec(var)} when the function was recorded, and now gives "
+                    f"{result.dtype}[{', '.join(map(str, result.shape))}]; shapes must not depend on numbers"
+                )
+        return results
+
+    def _value(self, x: Any, known: dict[Var, Any]) -> Any:
+        if type(x) is not Var:
+            return x
+        if x.kind == "constant":
+            return x.value
+        value = known[x]
+        if x.dtype.kind == "O":  # what only kernels hand to each other
+            return value
+        value = np.asarray(value)
+        return value.item() if x.weak else value if x.shape else value[()]
+
+
+def _check_dtypes(program: Program) -> None:
+    """Refuse what JAX does not have."""
+    values = [*program.inputs, *program.state, *(out for step in program.steps for out in step.outputs)]
+    for x in values:
+        if x.kind != "generator" and (x.dtype.char in "gG" or x.dtype.kind not in "biufcO"):
+            raise TypeError(f'{program.name}: JAX has no {x.dtype}; convert with astype, or use target="numpy"')
+
+
+def _import_jax() -> Any:
+    try:
+        import jax
+        import jax.experimental
+    except ImportError as error:
+        raise ImportError('target="jax" needs JAX: pip install "tinygrad_nn[jax]"') from error
+    return jax
+
+
+__all__ = ["JaxRunner", "jax_source"]

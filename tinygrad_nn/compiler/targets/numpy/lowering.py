@@ -1,0 +1,342 @@
+"""How NumPy computes each operation: with one call into a given array, as a view, as an expression, or by a kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...ir import Step, Var
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a step is written.
+
+    Attributes
+    ----------
+    kind : str
+        ``"into"``: a call that puts its result into a given array; ``"elementwise"``: such a one that may be given one
+        of its inputs for it; ``"view"``: an expression for a view of its input; ``"number"``: an expression for a
+        number; ``"call"``: a call that makes its result; ``"filled"``: a call of `Op.fill` with arrays for the results.
+    text : str
+        With ``{0}``, ``{1}``, … for the inputs and ``{out}`` for the array.
+    names : tuple of str
+        What is used of NumPy.
+    kernel : bool
+        Whether it is a call of the op's own kernel, which takes the array for the result as ``out=``.
+    """
+
+    kind: str
+    text: str
+    names: tuple[str, ...] = ()
+    kernel: bool = False
+
+
+#: Operations that are a ufunc of NumPy's under the name given.
+UFUNCS = {
+    name: name
+    for name in [
+        "add",
+        "subtract",
+        "multiply",
+        "divide",
+        "floor_divide",
+        "remainder",
+        "negative",
+        "reciprocal",
+        "power",
+        "sqrt",
+        "cbrt",
+        "hypot",
+        "absolute",
+        "sign",
+        "copysign",
+        "floor",
+        "ceil",
+        "trunc",
+        "sin",
+        "cos",
+        "tan",
+        "arcsin",
+        "arccos",
+        "arctan",
+        "arctan2",
+        "sinh",
+        "cosh",
+        "tanh",
+        "arcsinh",
+        "arccosh",
+        "arctanh",
+        "deg2rad",
+        "rad2deg",
+        "exp",
+        "exp2",
+        "expm1",
+        "log",
+        "log2",
+        "log10",
+        "log1p",
+        "logaddexp",
+        "maximum",
+        "minimum",
+        "fmax",
+        "fmin",
+        "equal",
+        "not_equal",
+        "less",
+        "less_equal",
+        "greater",
+        "greater_equal",
+        "logical_and",
+        "logical_or",
+        "logical_xor",
+        "logical_not",
+        "isfinite",
+        "isinf",
+        "isnan",
+        "signbit",
+    ]
+}
+UFUNCS |= {"bitwise_and": "bitwise_and", "bitwise_or": "bitwise_or", "bitwise_xor": "bitwise_xor", "invert": "invert"}
+UFUNCS |= {"left_shift": "left_shift", "right_shift": "right_shift"}
+
+#: These warn when the array for the result is given by position.
+_BY_NAME = frozenset(("maximum", "minimum", "fmax", "fmin"))
+
+_INFIX = {
+    "add": "{0} + {1}",
+    "subtract": "{0} - {1}",
+    "multiply": "{0} * {1}",
+    "divide": "{0} / {1}",
+    "floor_divide": "{0} // {1}",
+    "remainder": "{0} % {1}",
+    "power": "{0} ** {1}",
+    "negative": "-{0}",
+    "absolute": "abs({0})",
+    "less": "{0} < {1}",
+    "less_equal": "{0} <= {1}",
+    "greater": "{0} > {1}",
+    "greater_equal": "{0} >= {1}",
+    "equal": "{0} == {1}",
+    "not_equal": "{0} != {1}",
+}
+
+#: Python's own numbers are computed with as NumPy does: 1/0 is infinity.
+_WEAK = {
+    "divide": "{0} / {1} if {1} else float(np.divide({0}, {1}))",
+    "floor_divide": "{0} // {1} if {1} else float(np.floor_divide({0}, {1}))",
+    "remainder": "{0} % {1} if {1} else float(np.remainder({0}, {1}))",
+    "power": "{0} ** {1} if {0} > 0 else np.power({0}, {1}).item()",
+}
+
+_REDUCTIONS = {"sum": "add", "max": "maximum", "min": "minimum"}
+
+
+def form_of(step: Step) -> Form:
+    """The form of a step; ``"call"`` with an empty text where only the op's kernel computes it."""
+    name = step.op.name
+    if step.op.fill is not None and all(out.size and out.shape for out in step.outputs):
+        return FILLED
+    if step.several:
+        return CALL
+    if step.out.scalar:
+        return _number_form(step)
+    if name in UFUNCS:
+        return _ufunc_form(step, UFUNCS[name])
+    if name in _WITH_OUT:
+        return _WITH_OUT[name]
+    made = _FORMS.get(name)
+    found = made(step) if made is not None else None
+    return found if found is not None else CALL
+
+
+CALL = Form("call", "")
+FILLED = Form("filled", "")
+CHAIN = Form("chain", "")
+
+
+def _ufunc_form(step: Step, name: str) -> Form:
+    places = ", ".join(f"{{{i}}}" for i in range(len(step.inputs)))
+    keyword = "out=" if name in _BY_NAME else ""
+    return Form("elementwise", f"{name}({places}, {keyword}{{out}})", (name,))
+
+
+def _number_form(step: Step) -> Form:
+    name = step.op.name
+    if name in _INFIX and all(type(x) is not Var or x.scalar for x in step.inputs):
+        risky = step.out.weak and name in _WEAK and not _is_safe(step)
+        return Form("number", _WEAK[name] if risky else _INFIX[name])
+    if step.out.weak:
+        return CALL
+    if name in UFUNCS:
+        places = ", ".join(f"{{{i}}}" for i in range(len(step.inputs)))
+        return Form("number", f"{UFUNCS[name]}({places})", (UFUNCS[name],))
+    if name == "look":
+        return Form("number", "vdot({0}, {0})", ("vdot",))
+    if name == "sum" and is_plain_sum(step):
+        return Form("number", "add.reduce({0}, None)", ("add",))
+    if name in ("max", "min") and step.params["axis"] is None:
+        ufunc = _REDUCTIONS[name]
+        return Form("number", f"{ufunc}.reduce({{0}}, None)", (ufunc,))
+    if name == "matmul":
+        return Form("number", "dot({0}, {1})", ("dot",))
+    if name == "index" and len(step.inputs) == 1:
+        key = step.params["key"]
+        whole = "[()]" if Ellipsis in (key if isinstance(key, tuple) else (key,)) else ""  # gives an array without axes
+        return Form("number", f"{{0}}[{key_text(key)}]{whole}")
+    if name == "reshape":
+        return Form("number", "{0}.reshape(())[()]")
+    if name == "astype" and type(step.inputs[0]) is Var:
+        return Form("number", f"np.{step.out.dtype.name}({{0}})")
+    return CALL
+
+
+def _is_safe(step: Step) -> bool:
+    """Whether Python computes with numbers as NumPy does: no division by zero, no root of a negative number."""
+    x, y = step.inputs
+    decisive = x if step.op.name == "power" else y
+    if step.op.name == "power":  # large powers overflow
+        return isinstance(decisive, int | float) and 0 < decisive <= 1
+    return isinstance(decisive, int | float) and decisive > 0
+
+
+def is_plain_sum(step: Step) -> bool:
+    """Whether a sum is what NumPy's `add.reduce` gives as it is."""
+    x = step.inputs[0]
+    return (
+        step.params.get("dtype") is None
+        and type(x) is Var
+        and x.dtype.kind in "fc"
+        and x.dtype != np.float16
+        and x.dtype == step.out.dtype
+    )
+
+
+def _reduction(step: Step) -> Form | None:
+    x = step.inputs[0]
+    if type(x) is not Var or x.dtype != step.out.dtype or x.dtype == np.float16 or x.dtype.kind not in "fiu":
+        return None
+    if step.params.get("dtype") is not None:
+        return None
+    ufunc = _REDUCTIONS[step.op.name]
+    axis, keepdims = step.params["axis"], step.params["keepdims"]
+    kept = ", keepdims=True" if keepdims else ""
+    return Form("into", f"{ufunc}.reduce({{0}}, {axis!r}, None, {{out}}{kept})", (ufunc,))
+
+
+def _matmul(step: Step) -> Form | None:
+    x, y = step.inputs
+    if type(x) is not Var or type(y) is not Var or not x.dtype == y.dtype == step.out.dtype:
+        return None
+    name = "dot" if len(x.shape) <= 2 and len(y.shape) <= 2 else "matmul"
+    return Form("into", f"{name}({{0}}, {{1}}, {{out}})", (name,))
+
+
+def _transposed(step: Step) -> Form | None:
+    x = step.inputs[0]
+    if type(x) is not Var:
+        return None
+    return Form("view", "{0}.T" if len(x.shape) == 2 else "{0}.swapaxes(-1, -2)")
+
+
+def _index(step: Step) -> Form | None:
+    if len(step.inputs) > 1 or not isinstance(step.inputs[0], Var):
+        return None
+    return Form("view", f"{{0}}[{key_text(step.params['key'])}]")
+
+
+def _where(step: Step) -> Form | None:
+    condition, x, y = step.inputs
+    if type(condition) is not Var or condition.dtype != np.bool_ or condition.shape != step.out.shape:
+        return None
+    same = type(x) is Var and (x.shape, x.dtype) == (step.out.shape, step.out.dtype)
+    if same and _is_plain_zero(y) and step.out.dtype.char in "efd":
+        # Times 0 or 1 as integers: an element's bits, or 0 whatever it is. A tenth of the time that masks take.
+        bits = f"np.int{8 * step.out.dtype.itemsize}"
+        return Form("elementwise", f"multiply({{1}}.view({bits}), {{0}}, {{out}}.view({bits}))", ("multiply",))
+    if (type(x) is Var and x.weak) or (type(y) is Var and y.weak):
+        return None
+    return Form("chosen", "copyto({out}, {2})\ncopyto({out}, {1}, where={0})", ("copyto",))
+
+
+def _is_plain_zero(x: Any) -> bool:
+    """Whether something is the number 0, and not −0."""
+    return isinstance(x, int | float | np.floating) and x == 0 and not np.signbit(x)
+
+
+def _joined(step: Step) -> Form | None:
+    if any(type(x) is not Var or x.dtype != step.out.dtype for x in step.inputs):
+        return None
+    places = ", ".join(f"{{{i}}}" for i in range(len(step.inputs)))
+    return Form("into", f"concatenate(({places},), {step.params['axis']}, {{out}})", ("concatenate",))
+
+
+def _scattered(step: Step) -> Form | None:
+    x = step.inputs[0]
+    if len(step.inputs) > 1 or type(x) is not Var or x.dtype != step.out.dtype:
+        return None
+    return Form("into", f"{{out}}.fill(0)\n{{out}}[{key_text(step.params['key'])}] = {{0}}")
+
+
+def _converted(step: Step) -> Form | None:
+    x = step.inputs[0]
+    if type(x) is not Var or not x.shape or (x.dtype.kind == "c" and step.out.dtype.kind != "c"):
+        return None
+    return Form("into", "copyto({out}, {0}, casting='unsafe')", ("copyto",))
+
+
+def _view(text: str) -> Callable[[Step], Form | None]:
+    return lambda step: Form("view", text.format_map(_Settings(step))) if type(step.inputs[0]) is Var else None
+
+
+class _Settings(dict[str, Any]):
+    """Settings of a step, for the text of a view; ``{0}`` stays."""
+
+    def __init__(self, step: Step) -> None:
+        super().__init__(step.params)
+        self["shape"] = step.out.shape
+
+    def __missing__(self, key: str) -> str:
+        return "{" + key + "}"
+
+
+_FORMS: dict[str, Callable[[Step], Form | None]] = {
+    "sum": lambda step: _reduction(step) if is_plain_sum(step) else None,
+    "max": _reduction,
+    "min": _reduction,
+    "matmul": _matmul,
+    "matrix_transpose": _transposed,
+    "permute_dims": lambda step: Form("view", f"{{0}}.transpose({step.params['axes']!r})"),
+    "reshape": lambda step: Form("view", f"{{0}}.reshape({step.out.shape!r})"),
+    "index": _index,
+    "where": _where,
+    "astype": _converted,
+    "concat": _joined,
+    "scatter_add": _scattered,
+}
+
+
+#: Operations whose own kernels take the array for the result; those that are elementwise may be given their input's.
+_WITH_OUT = {
+    "order_by_phase": Form("into", "", kernel=True),
+    "share_among_phases": Form("elementwise", "", kernel=True),
+    "unfold": Form("into", "", kernel=True),
+}
+
+
+def key_text(key: Any) -> str:
+    """An index as Python source."""
+    parts = key if isinstance(key, tuple) else (key,)
+    return ", ".join(map(_part_text, parts)) if parts else "()"
+
+
+def _part_text(part: Any) -> str:
+    if isinstance(part, slice):
+        bounds = ["" if x is None else str(x) for x in (part.start, part.stop)]
+        return ":".join(bounds) + ("" if part.step is None else f":{part.step}")
+    if part is Ellipsis:
+        return "..."
+    return "None" if part is None else str(part)

@@ -1,0 +1,191 @@
+"""Programs as functions in plain NumPy: for bodies of loops and branches, and for what is hardly ever called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...ir import Program, Step, Var
+from ...quote import docstring, literal
+from ...rewrite.loops import bodies
+from .lowering import UFUNCS, is_plain_sum
+from .module import Module
+from .naming import Namer
+
+
+class Plain:
+    """Writes one function, in which every step makes a new array.
+
+    Parameters
+    ----------
+    module : Module
+    name : str
+        Of the function.
+    program : Program
+    fixed : mapping of Var to str
+        Names of the parameters, in order; steps that would make one of them are left out.
+    copies : bool
+        Whether results are copied, since the caller gives them away.
+    """
+
+    def __init__(
+        self, module: Module, name: str, program: Program, fixed: Mapping[Var, str], *, copies: bool = True
+    ) -> None:
+        self.module = module
+        self.name = name
+        self.program = program
+        self.fixed = fixed
+        self.copies = copies
+        self.names = Namer()
+        self.names.reserve(fixed.values())
+        self.names.reserve([name])
+        constants = (x for step in program.steps for x in step.reads if x.kind == "constant" and x.shape)
+        self.names.reserve(
+            module.constant(x) for x in (*constants, *program.needed) if x.kind == "constant" and x.shape
+        )
+
+    def lines(self, comment: str = "") -> list[str]:
+        """The function."""
+        lines = [f"def {self.name}({', '.join(self.fixed.values())}):"]
+        if comment:
+            lines.append("    " + docstring([comment]))
+        for step in self.program.steps:
+            if step.out not in self.fixed:
+                lines += self.step(step)
+        return [*lines, *self._return()]
+
+    def text(self, x: Any) -> str:
+        """An operand."""
+        if type(x) is not Var:
+            return literal(x)
+        if x.kind == "constant":
+            return self.module.constant(x)
+        return self.fixed.get(x) or self.names(x)
+
+    def step(self, step: Step) -> list[str]:
+        """The lines of a step."""
+        if bodies(step):
+            return loop_lines(
+                self.module, step, [self.text(x) for x in step.inputs], [self.names(x) for x in step.outputs]
+            )
+        if step.op.name in UFUNCS and not step.out.weak:
+            self.module.used.add(UFUNCS[step.op.name])
+            return [f"    {self.text(step.out)} = {UFUNCS[step.op.name]}({', '.join(map(self.text, step.inputs))})"]
+        if step.op.name == "sum" and is_plain_sum(step):
+            self.module.used.add("add")
+            axis, kept = step.params["axis"], ", keepdims=True" * step.params["keepdims"]
+            return [f"    {self.text(step.out)} = add.reduce({self.text(step.inputs[0])}, {axis!r}{kept})"]
+        targets = ", ".join(map(self.text, step.outputs)) + "," * (step.several and len(step.outputs) == 1)
+        call = call_text(self.module, step, [self.text(x) for x in step.inputs])
+        return [f"    {targets} = {call}" + ".item()" * step.out.weak]
+
+    def _return(self) -> list[str]:
+        """Results and new numbers of the state; new arrays of it are written once all is computed."""
+        lines = []
+        arrays = [(old, new) for old, new in self.program.writes.items() if old.shape]
+        given = [f"{self.text(x)}.copy()" if x.shape and self.copies else self.text(x) for x in self.program.results]
+        if arrays:
+            lines += [f"    results = ({', '.join(given)},)"] if given else []
+            given = [f"results[{i}]" for i in range(len(given))]
+            lines.append(f"    news = ({', '.join(f'{self.text(new)}.copy()' for _, new in arrays)},)")
+            lines += [f"    {self.text(old)}[...] = news[{i}]" for i, (old, _) in enumerate(arrays)]
+        given += [self.text(new) for old, new in self.program.writes.items() if not old.shape]
+        return [*lines, f"    return {', '.join(given)}" if given else "    return ()"]
+
+
+def call_text(module: Module, step: Step, operands: Sequence[str], function: Any = None) -> str:
+    """A call of an op's own kernel, or of another function of it, with the settings that are not the usual ones."""
+    if step.op.name == "draw":
+        return f"{operands[0]}.{step.params['method']}({', '.join(map(literal, step.params['args']))})"
+    if not step.out.weak and all(x.weak if type(x) is Var else type(x) in (int, float) for x in step.inputs):
+        operands = [f"np.float64({x})" for x in operands]  # a call of an op makes NumPy's numbers of Python's
+    settings = [
+        f"{name}={module.setting(value)}"
+        for name, value in step.params.items()
+        if not (name in step.op.defaults and step.op.defaults[name] is value)
+    ]
+    return f"{module.kernel(step, function)}({', '.join([*operands, *settings])})"
+
+
+def loop_lines(module: Module, step: Step, operands: Sequence[str], targets: Sequence[str]) -> list[str]:
+    """A loop or a branch, whose bodies become functions of the module."""
+    names = {key: _body(module, key, program) for key, program in bodies(step).items()}
+    write = {"scan": _scan_lines, "cond": _cond_lines, "while_loop": _while_lines, "unwind": _unwind_lines}
+    return ["    " + line for line in write[step.op.name](step, names, list(operands), list(targets), module)]
+
+
+def _body(module: Module, key: str, program: Program) -> str:
+    name = module.names.unique(key)
+    inner = Namer()
+    inner.reserve([name])
+    fixed = {x: inner(x) for x in program.inputs}
+    module.functions += ["", "", *Plain(module, name, program, fixed, copies=False).lines()]
+    return name
+
+
+def _call(name: str, operands: Sequence[str]) -> str:
+    return f"{name}({', '.join(operands)})"
+
+
+def _assigned(targets: Sequence[str], values: str) -> str:
+    return f"{', '.join(targets)} = {values}" if targets else values
+
+
+def _scan_lines(
+    step: Step, names: Mapping[str, str], operands: list[str], targets: list[str], module: Module
+) -> list[str]:
+    consts, count, length = step.params["consts"], step.params["carry"], step.params["length"]
+    fixed, init, rows = operands[:consts], operands[consts : consts + count], operands[consts + count :]
+    carry, stacked = targets[:count], targets[count:]
+    history = step.params["history"]
+    made = len(step.params["body"].results) - count
+    i = module.names.unique("step")
+    lines = [_assigned(carry, ", ".join(init))] if carry else []
+    for x, name in zip(step.outputs[count:], stacked, strict=True):
+        lines.append(f"{name} = np.empty({x.shape}, {literal(x.dtype)})")
+    steps = f"range({length - 1}, -1, -1)" if step.params["reverse"] else f"range({length})"
+    lines.append(f"for {i} in {steps}:")
+    lines += [f"    {past}[{i}] = {carry[k]}" for past, k in zip(stacked[made:], history, strict=True)]
+    given = [*carry, *(f"{name}[{i}]" for name in stacked[:made])]
+    lines.append(f"    {_assigned(given, _call(names['body'], [*fixed, *carry, *(f'{x}[{i}]' for x in rows)]))}")
+    return lines
+
+
+def _cond_lines(
+    step: Step, names: Mapping[str, str], operands: list[str], targets: list[str], module: Module
+) -> list[str]:
+    predicate, *rest = operands
+    return [
+        f"if {predicate}:",
+        f"    {_assigned(targets, _call(names['then'], rest))}",
+        "else:",
+        f"    {_assigned(targets, _call(names['otherwise'], rest))}",
+    ]
+
+
+def _while_lines(
+    step: Step, names: Mapping[str, str], operands: list[str], targets: list[str], module: Module
+) -> list[str]:
+    consts = step.params["consts"]
+    fixed, init = operands[:consts], operands[consts:]
+    carry = targets[: len(init)]
+    lines = [_assigned(carry, ", ".join(init))]
+    body = [_assigned(carry, _call(names["body"], [*fixed, *carry]))]
+    if step.params["history"]:
+        lines.append(f"{targets[-1]} = []")
+        body.insert(0, f"{targets[-1]}.append(({', '.join(carry)},))")
+    return [*lines, f"while {_call(names['test'], [*fixed, *carry])}:", *("    " + line for line in body)]
+
+
+def _unwind_lines(
+    step: Step, names: Mapping[str, str], operands: list[str], targets: list[str], module: Module
+) -> list[str]:
+    consts = step.params["consts"]
+    history, fixed, init = operands[0], operands[1 : 1 + consts], operands[1 + consts :]
+    entry = module.names.unique("entry")
+    call = _call(names["body"], [*fixed, *targets, f"*{entry}"])
+    return [
+        _assigned(targets, ", ".join(init)),
+        f"for {entry} in reversed({history}):",
+        f"    {_assigned(targets, call)}",
+    ]

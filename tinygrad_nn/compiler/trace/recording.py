@@ -1,0 +1,249 @@
+"""From a call of a function to its program: stand-ins for the arguments, one run, and what came out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ...core.graph import FREED, Node, mode, modes
+from ...core.tree import flatten, unflatten
+from ...core.values import leaf
+from ...tensor.tensor import Tensor, plain_tensor
+from ..ir import Program, Var, check
+from .recorder import Recorder
+from .state import Place
+from .traced import Traced
+
+#: Types whose values are compared; anything else that is fixed is the same only if it is the same object.
+_COMPARED = (bool, int, str, bytes, type(None), complex, np.dtype, slice, type(Ellipsis), tuple)
+
+
+@dataclass(frozen=True)
+class Argument:
+    """What is fixed of one argument: its kind, and shape and dtype or the object itself.
+
+    The kinds are ``"tensor"`` and ``"array"``, whose numbers differ from call to call, ``"number"``, a Python float,
+    and ``"fixed"``: everything else, leaves that require gradients among it, which are the function's own to update.
+    """
+
+    kind: str
+    shape: tuple[int, ...] = ()
+    dtype: Any = None
+    value: Any = None
+
+    def __hash__(self) -> int:
+        return hash((self.kind, self.shape))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Argument) or (self.kind, self.shape, self.dtype) != (
+            other.kind,
+            other.shape,
+            other.dtype,
+        ):
+            return False
+        if self.value is other.value or self.kind in ("array", "number"):
+            return True
+        return type(self.value) is type(other.value) and isinstance(self.value, _COMPARED) and self.value == other.value
+
+
+def is_jax_array(x: Any) -> bool:
+    """Whether something is an array of JAX's; without importing it."""
+    return type(x).__module__.partition(".")[0] in ("jax", "jaxlib")
+
+
+def describe(x: Any, fixed: bool = False) -> Argument:
+    """What is fixed of an argument."""
+    if not fixed:
+        if isinstance(x, Tensor):
+            return Argument("tensor", x.shape, x.dtype, x._node is not None)
+        if type(x) is np.ndarray or isinstance(x, np.generic) or is_jax_array(x):
+            if x.dtype.kind in "biufc":
+                return Argument("array", x.shape, x.dtype)
+        elif type(x) is float:
+            return Argument("number", (), np.dtype(np.float64))
+    return Argument("fixed", value=("float", x.hex()) if type(x) is float else x)
+
+
+@dataclass
+class Recording:
+    """A program, and how a call of the function becomes a call of it.
+
+    Attributes
+    ----------
+    program : Program
+    arguments : list of Argument
+        Of the leaves of ``(args, kwargs)``; those that are not fixed are the program's inputs, in order.
+    structure : object
+        How the leaves are nested.
+    places : list of Place
+        Where each variable of ``program.state`` is read.
+    writes : list of (Var or None, Place, Var)
+    cleared : list of Tensor
+    guards : list of tuple
+    leaves : list of (str, object)
+        Of what the function returns: ``("tensor", var)``, ``("array", var)``, ``("number", var)`` or
+        ``("fixed", object)``.
+    returned : object
+        How they are nested.
+    forget : callable
+        Takes back what was prepared outside for the first call.
+    recording : bool
+        Whether gradients were recorded in the call, or it was made under `no_grad`.
+    live : list of bool
+        Of what the function returns: whether it is a Tensor that can still be differentiated.
+    """
+
+    program: Program
+    arguments: list[Argument]
+    structure: Any
+    places: list[Place]
+    writes: list[tuple[Var | None, Place, Var]]
+    cleared: list[Tensor]
+    guards: list[tuple[Any, ...]]
+    leaves: list[tuple[str, Any]]
+    returned: Any
+    forget: Callable[[], None]
+    live: list[bool] = field(default_factory=list)
+    recording: bool = True
+
+
+def record(
+    function: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: dict[str, Any],
+    fixed: Collection[int],
+    names: Sequence[str],
+    name: str,
+) -> Recording:
+    """Run a function once, on stand-ins, and give what it did as a program.
+
+    Parameters
+    ----------
+    function : callable
+    args, kwargs
+        Of the call.
+    fixed : collection of int
+        Numbers of the leaves of ``(args, kwargs)`` that are not to vary though they are numbers or arrays.
+    names : sequence of str
+        How to call the leaves.
+    name : str
+        Of the program.
+    """
+    leaves, structure = flatten((tuple(args), kwargs))
+    arguments = [describe(x, i in fixed) for i, x in enumerate(leaves)]
+    held = [x for x, argument in zip(leaves, arguments, strict=True) if argument.kind == "fixed"]
+    recorder = Recorder(name, function, held)
+    program = recorder.program
+    stand_ins: list[Any] = []
+    stand_in: Any = None
+    traced: Any = None
+    tensors: dict[int, tuple[Tensor, Traced]] = {}
+    for i, (x, argument) in enumerate(zip(leaves, arguments, strict=True)):
+        if argument.kind == "fixed":
+            stand_ins.append(x)
+            continue
+        weak = argument.kind == "number"
+        var = program.var(argument.shape, argument.dtype, "input", weak=weak, name=names[i])
+        program.inputs.append(var)
+        value = x._value if isinstance(x, Tensor) else np.asarray(x) if is_jax_array(x) else x
+        traced = recorder.traced(var, value)
+        stand_in = traced
+        if argument.kind == "tensor":
+            stand_in = plain_tensor(traced)
+            if argument.value:
+                stand_in._node = leaf(stand_in)
+            tensors[i] = (stand_in, traced)
+        elif argument.kind == "array":
+            traced.shared = True  # so that a change in place is seen
+        stand_ins.append(stand_in)
+    given = unflatten(structure, stand_ins)
+    try:
+        with mode("trace", recorder):
+            out = _run(function, given)
+            _check_unchanged(given, structure, stand_ins, arguments, program, names)
+            results, returned = flatten(out)
+            found = [_result(x, recorder) for x in results]
+            live = [_is_live(x) for x in results]
+        touched = [i for i, (t, _) in tensors.items() if recorder.touched(t) or recorder.touched(leaves[i])]
+        touched = [i for i in tensors if any(leaves[i] is leaves[k] for k in touched)]
+        del out, results, given
+    except BaseException:
+        recorder.restore()
+        recorder.forget()
+        raise
+    recorder.restore()
+    del stand_ins, stand_in, traced, tensors
+    if touched:  # what is bound anew belongs to the caller: it is recorded as state, like a parameter
+        recorder.forget()
+        return record(function, args, kwargs, {*fixed, *touched}, names, name)
+    try:
+        recorder.check_escapes()
+        recorder.check_generators()
+        recorder.finish()
+    except BaseException:
+        recorder.forget()
+        raise
+    program.results[:0] = [var for kind, var in found if kind != "fixed"]
+    check(program)
+    return Recording(
+        program,
+        arguments,
+        structure,
+        [recorder.places[var] for var in program.state],
+        recorder.writes,
+        recorder.cleared,
+        recorder.guards,
+        found,
+        returned,
+        recorder.forget,
+        live,
+        modes.recording,
+    )
+
+
+def _check_unchanged(
+    given: Any,
+    structure: Any,
+    stand_ins: Sequence[Any],
+    arguments: Sequence[Argument],
+    program: Program,
+    names: Sequence[str],
+) -> None:
+    """Raise if a function has changed what it was given, which its caller would see: compiled code does not do it."""
+    leaves, found = flatten(given)
+    if found != structure or any(x is not y for x, y in zip(leaves, stand_ins, strict=True)):
+        raise TypeError(
+            f"compile: {program.name} puts something into a list or dict that it was given, or takes something out; "
+            "that happens while recording only. Return what is new, and put it there outside."
+        )
+    varying = (i for i, argument in enumerate(arguments) if argument.kind != "fixed")
+    for i, var in zip(varying, program.inputs, strict=True):
+        x, name = stand_ins[i], names[i]
+        if type(x) is Traced and x.variable is not var:
+            raise TypeError(
+                f"compile: {program.name} changes its array {name!r} in place (`{name} += ...`), which its caller "
+                f"would see; write `{name} = {name} + ...`, and return what is new"
+            )
+
+
+def _run(function: Callable[..., Any], arguments: Any) -> Any:
+    args, kwargs = arguments
+    return function(*args, **kwargs)
+
+
+def _result(x: Any, recorder: Recorder) -> tuple[str, Any]:
+    if isinstance(x, Tensor):
+        return "tensor", recorder.value(x).variable
+    if type(x) is Traced:
+        return "number" if x.variable.weak else "array", x.variable
+    if isinstance(x, np.ndarray):
+        return "array", recorder._array(x)
+    return "fixed", x
+
+
+def _is_live(x: Any) -> bool:
+    node: Node | None = x._node if isinstance(x, Tensor) else None
+    return node is not None and node.a is not FREED

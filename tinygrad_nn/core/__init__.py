@@ -1,0 +1,1 @@
+"""What an operation is, how a call records it, and how gradients flow back; no operation in particular."""

@@ -1,0 +1,277 @@
+"""What a recording is made of: nodes, the recording modes, and the order in which nodes are read."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Container, Iterable
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+
+from .op import Op
+
+#: Values of at most this many elements stay on their node, so that a graph can be drawn with its numbers.
+SMALL = 64
+
+next_order: Callable[[], int] = itertools.count(1).__next__
+
+
+class Spec:
+    """Shape and dtype of a value that was not kept, because no derivative reads it or because it was let go.
+
+    Any use of it as a number raises, so a value that is gone can never enter a gradient unseen.
+    """
+
+    __slots__ = ("dtype", "shape")
+    __array_ufunc__ = None  # NumPy's operators hand over to ours, which raise
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self.shape = shape
+        self.dtype = dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        size = 1
+        for length in self.shape:
+            size *= length
+        return size
+
+    def __repr__(self) -> str:
+        return f"Spec(shape={self.shape}, dtype={self.dtype})"
+
+    def _gone(self, *_: object) -> Any:
+        raise RuntimeError(
+            f"a derivative read a value of shape {self.shape} that was not kept: either an earlier backward() let it "
+            "go (call that one with retain_graph=True), or the rule reads an input in a way that could not be seen "
+            "from its code (name the input in the rule itself)"
+        )
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _gone
+    __pow__ = __rpow__ = __matmul__ = __rmatmul__ = __neg__ = __abs__ = __getitem__ = __array__ = _gone
+    __lt__ = __le__ = __gt__ = __ge__ = __len__ = __iter__ = __float__ = __bool__ = _gone
+    __eq__ = __ne__ = _gone
+    __hash__ = object.__hash__
+
+
+class Node:
+    """One application of an op, or a leaf that requires gradients (``op is None``).
+
+    An op of one or two inputs has them in slots of their own, and none has a link to the Tensor it belongs to: so a
+    node is the only object of a long graph that Python's garbage collector must walk. Readers use `inputs` and `args`.
+
+    Attributes
+    ----------
+    op : Op or None
+        What was applied.
+    x, y : Node, Constant or number
+        The inputs: a `Node` is differentiable, a `Constant` is a Tensor that is not. For one input `y` is None,
+        for more than two `x` is the tuple of all.
+    a, b : array, number or Spec
+        The inputs' values in the same layout, with a `Spec` for each of which the needed rules read only shape and
+        dtype, and None for each that they do not read at all. `a` is `FREED` once
+        a pass let them go.
+    params : dict or None
+        Keyword-only settings of the application.
+    value : array, number or Spec
+        The result, if it is small or a rule reads it.
+    order : int
+        Creation number: inputs are always older than what is made from them.
+    grad : array
+        The last gradient that passed, if small; unset before.
+    tensor : weakref
+        Of a leaf, the Tensor it stands for; unset on others.
+    extra : dict or None
+        Rare things: ``name``, ``role`` (a name for drawings where the user has none), ``hooks``, ``retain``,
+        ``module``, ``source``.
+    """
+
+    __slots__ = ("a", "b", "extra", "grad", "op", "order", "params", "tensor", "value", "x", "y")
+
+    op: Op | None
+    x: Any
+    y: Any
+    a: Any
+    b: Any
+    params: dict[str, Any] | None
+    value: Any
+    order: int
+    grad: Any
+    tensor: Callable[[], Any]
+    extra: dict[str, Any] | None
+
+    @property
+    def inputs(self) -> tuple[Any, ...]:
+        """All inputs: nodes, constants and plain numbers."""
+        return _gathered(self.x, self.y)
+
+    @property
+    def args(self) -> tuple[Any, ...]:
+        """The values of all inputs as the rules read them."""
+        # The layout is told by `x`: what `part` is applied to is itself a tuple.
+        if type(self.x) is tuple:
+            values: tuple[Any, ...] = self.a if self.a is not FREED else (FREED,) * len(self.x)
+            return values
+        return (self.a,) if self.y is None else (self.a, self.b)
+
+
+class Recorded:
+    """What holds a value and its node; `Tensor` gives it operators and methods."""
+
+    __slots__ = ("__weakref__", "_constant", "_grad", "_node", "_value")
+
+    _value: Any
+    _node: Node | None
+    _constant: Constant
+    _grad: Any
+    shape: Any
+    dtype: Any
+    astype: Any
+    numpy: Any
+    _accumulate: Any
+
+
+class StandIn:
+    """What stands for an array while a program is recorded; `Traced` gives it operators and methods."""
+
+    __slots__ = ("__weakref__", "shared", "value", "variable")
+
+    value: Any
+    variable: Any
+    shape: Any
+    dtype: Any
+    astype: Any
+    numpy: Any
+
+
+def _gathered(first: Any, second: Any) -> tuple[Any, ...]:
+    if type(first) is tuple:
+        return first
+    if second is not None:
+        return (first, second)
+    return () if first is None else (first,)
+
+
+class Constant(Node):
+    """A Tensor without gradient, seen from a graph that used it. A class of its own, so that passes skip it."""
+
+    __slots__ = ()
+
+
+#: Stands in `Node.a` once a pass has let the saved values go.
+FREED = Spec((), np.dtype(np.float64))
+
+
+def describe(value: Any) -> Any:
+    """The value itself where it is small enough to draw, else its shape and dtype."""
+    if type(value) is np.ndarray and value.size > SMALL:
+        return Spec(value.shape, value.dtype)
+    return value
+
+
+class Modes(threading.local):
+    """Per-thread switches. `active` on the shared `switch` tells when any thread has one out of its default."""
+
+    recording = True
+    anomaly = False
+    keeping = False
+    trace: Any = None  # what records a program for compilation
+    transforming = 0  # how many transforms are running a function of the user's
+
+
+class Switch:
+    """How many threads have some mode out of its default: zero lets the dispatch skip the thread-local look-up."""
+
+    __slots__ = ("active",)
+
+    def __init__(self) -> None:
+        self.active = 0
+
+
+class Changes:
+    """Counts what seldom changes: the parts and settings of modules, hooks, which Tensors require gradients.
+
+    Whoever relies on them, as a compiled function does, looks again when the count is another.
+    """
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+changes = Changes()
+modes = Modes()
+switch = Switch()
+_switch_lock = threading.Lock()
+
+
+class mode:
+    """Context manager that sets one of `Modes` for this thread and restores it on any exit."""
+
+    def __init__(self, name: str, value: Any) -> None:
+        self._name = name
+        self._value = value
+        self._unusual = value is not getattr(Modes, name)
+        self._saved: dict[int, list[Any]] = {}  # by thread: one instance may be entered by several
+
+    def __enter__(self) -> None:
+        self._saved.setdefault(threading.get_ident(), []).append(getattr(modes, self._name))
+        if self._unusual:
+            with _switch_lock:
+                switch.active += 1
+        setattr(modes, self._name, self._value)
+
+    def __exit__(self, *_: object) -> None:
+        saved = self._saved[threading.get_ident()]
+        setattr(modes, self._name, saved.pop())
+        if not saved:
+            del self._saved[threading.get_ident()]
+        if self._unusual:
+            with _switch_lock:
+                switch.active -= 1
+
+
+def reachable(roots: Iterable[Node], since: int = 0, leaves: Container[Node] = ()) -> tuple[list[Node], bool]:
+    """The differentiable nodes that `roots` were made from, themselves included, oldest first.
+
+    A growing list and a sort by creation number: no recursion, so the depth of a graph has no limit.
+
+    Parameters
+    ----------
+    roots : iterable of Node
+    since : int
+        Look no further back than this creation number.
+    leaves : container of Node
+        Look no further back than these.
+
+    Returns
+    -------
+    nodes : list of Node
+    older : bool
+        Whether anything older than `since` was met.
+    """
+    seen = set(roots)
+    found = list(seen)
+    older = False
+    for node in found:  # which grows meanwhile
+        x = node.x
+        if x is None:
+            continue
+        if node in leaves:
+            older = older or any(type(source) is Node and source.order < since for source in node.inputs)
+            continue
+        for source in x if type(x) is tuple else (x, node.y):
+            if type(source) is Node and source not in seen:
+                if source.order < since:
+                    older = True
+                    continue
+                seen.add(source)
+                found.append(source)
+    found.sort(key=attrgetter("order"))
+    return found, older

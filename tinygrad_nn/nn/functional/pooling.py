@@ -1,0 +1,352 @@
+"""Pooling as functions, under PyTorch's names."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+from ...ops.elementwise import where
+from ...ops.layers import adaptive
+from ...ops.layers import pooling as ops
+from ...ops.layers.window import Ints, Pairs
+from .geometry import Batch, batched, check_fits, plainly, whole_numbers
+
+
+def _settings(
+    name: str, x: Any, n: int, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
+) -> tuple[Batch, Ints, Ints, Pairs, Pairs, Ints]:
+    """The input with a batch axis, window, stride, padding as given and with what rounding up adds, and dilation."""
+    batch = batched(name, x, n)
+    space = tuple(batch.x.shape[2:])
+    window = whole_numbers(name, "kernel_size", kernel_size, n)
+    stride = window if stride is None else whole_numbers(name, "stride", stride, n)
+    padding = whole_numbers(name, "padding", padding, n, 0)
+    dilation = whole_numbers(name, "dilation", dilation, n)
+    if any(2 * p > k for p, k in zip(padding, window)):
+        raise ValueError(
+            f"{name}: padding may be at most half the window, else windows would hold padding alone; "
+            f"padding={padding} with kernel_size={window}"
+        )
+    given = tuple((p, p) for p in padding)
+    if ceil_mode:
+        whole = tuple(
+            (p, p + _rounded_up(length + 2 * p - d * (k - 1) - 1, s, length + p))
+            for length, p, k, s, d in zip(space, padding, window, stride, dilation)
+        )
+    else:
+        whole = given
+    check_fits(name, space, window, whole, dilation)
+    return batch, window, stride, given, whole, dilation
+
+
+def _rounded_up(room: int, stride: int, end: int) -> int:
+    """How much more padding a last, partial window needs, if it begins before the padding after the input."""
+    if room < 0 or room % stride == 0:
+        return 0
+    count = room // stride + 1
+    return (count * stride - room) if count * stride < end else 0
+
+
+def _max_pool(
+    name: str,
+    n: int,
+    x: Any,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    ceil_mode: bool,
+    return_indices: bool,
+) -> Any:
+    batch, window, stride, _, whole, dilation = _settings(name, x, n, kernel_size, stride, padding, dilation, ceil_mode)
+    settings = {**plainly(stride, whole, dilation), "window": window}
+    if stride == window:
+        settings["stride"] = None
+    out = batch.restore(ops.max_pool(batch.x, **settings))
+    if not return_indices:
+        return out
+    return out, batch.restore(ops.max_pool_indices(batch.x, **settings))
+
+
+def max_pool1d(
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """The largest element of each window along one axis; see `max_pool2d`."""
+    return _max_pool("max_pool1d", 1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+
+
+def max_pool2d(
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """The largest element of each window.
+
+    Parameters
+    ----------
+    input : array_like
+        The x, shape (batch, channels, height, width), or without the batch.
+    kernel_size : int or tuple of int
+        The window.
+    stride : int or tuple of int, optional
+        How far apart windows are; as long as the window unless given, so that they do not overlap.
+    padding : int or tuple of int
+        What is added around, and never the largest; at most half the window.
+    dilation : int or tuple of int
+        How far apart the elements of a window are.
+    ceil_mode : bool
+        Take also a last window that reaches beyond the end, where it begins inside.
+    return_indices : bool
+        Return also where each one was, as the number of the element in its plane, counted row by row: the first of
+        several.
+
+    Returns
+    -------
+    Tensor, or a pair of them
+        The gradient of each window goes to its largest element, in equal shares if there are several. A window that
+        holds NaN gives NaN, and passes no gradient on.
+
+    Raises
+    ------
+    ValueError
+        If the window is larger than the padded input, or the padding than half the window.
+
+    Examples
+    --------
+    >>> import tinygrad_nn as tg
+    >>> from tinygrad_nn import nn
+    >>> nn.functional.max_pool2d(tg.zeros((10, 20, 24, 24)), 2).shape
+    (10, 20, 12, 12)
+    """
+    return _max_pool("max_pool2d", 2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+
+
+def _check_fractions(name: str, x: Any) -> None:
+    if x.dtype.kind not in "fc":
+        raise TypeError(
+            f"{name}: means are fractions, and the input has dtype {x.dtype}; convert it with astype before"
+        )
+
+
+def _avg_pool(
+    name: str,
+    n: int,
+    x: Any,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    ceil_mode: bool,
+    count_include_pad: bool,
+    divisor_override: int | None,
+) -> Any:
+    batch, window, stride, given, whole, _ = _settings(name, x, n, kernel_size, stride, padding, 1, ceil_mode)
+    _check_fractions(name, batch.x)
+    if divisor_override is not None:
+        (divisor_override,) = whole_numbers(name, "divisor_override", divisor_override, 1)
+    out = ops.avg_pool(
+        batch.x,
+        window=window,
+        stride=None if stride == window else stride,
+        padding=whole if any(map(any, whole)) else 0,
+        counted=given if count_include_pad and any(map(any, given)) else 0,
+        divisor=divisor_override,
+    )
+    return batch.restore(out)
+
+
+def avg_pool1d(
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Any:
+    """The mean of each window along one axis; see `avg_pool2d`."""
+    return _avg_pool("avg_pool1d", 1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
+
+
+def avg_pool2d(
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Any:
+    """The mean of each window.
+
+    Parameters
+    ----------
+    input : array_like
+        The x, shape (batch, channels, height, width), or without the batch.
+    kernel_size, stride, padding, ceil_mode
+        As in `max_pool2d`, with zeros as padding.
+    count_include_pad : bool
+        Whether the zeros around the input are counted in the mean. What a window of `ceil_mode` has beyond them is not.
+    divisor_override : int, optional
+        What sums are divided by, instead of the number of elements.
+
+    Returns
+    -------
+    Tensor
+        The gradient of each window goes to its elements in equal shares.
+
+    Examples
+    --------
+    >>> import tinygrad_nn as tg
+    >>> from tinygrad_nn import nn
+    >>> nn.functional.avg_pool2d(tg.tensor([[[1.0, 2.0], [3.0, 6.0]]]), 2)
+    tensor([[[3.]]])
+    """
+    return _avg_pool(
+        "avg_pool2d", 2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
+    )
+
+
+def _lp_pool(name: str, n: int, x: Any, norm_type: float, kernel_size: Any, stride: Any, ceil_mode: bool) -> Any:
+    if isinstance(norm_type, bool) or not isinstance(norm_type, int | float) or not 0 < norm_type < float("inf"):
+        raise ValueError(
+            f"{name}: norm_type must be a positive number, not {norm_type!r}; for infinity use max pooling"
+        )
+    window = whole_numbers(name, "kernel_size", kernel_size, n)
+    means = _avg_pool(name, n, x**norm_type, window, stride, 0, ceil_mode, True, None)
+    total = means * prod(window)
+    zero = total == 0  # where the root's slope is infinite, and the derivative taken to be 0
+    return where(zero, 0, where(zero, 1, total) ** (1 / norm_type))
+
+
+def lp_pool1d(input: Any, norm_type: float, kernel_size: int, stride: Any = None, ceil_mode: bool = False) -> Any:
+    """The norm (Σ xᵖ)^(1/p) of each window along one axis; see `lp_pool2d`."""
+    return _lp_pool("lp_pool1d", 1, input, norm_type, kernel_size, stride, ceil_mode)
+
+
+def lp_pool2d(input: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Any:
+    """The norm (Σ xᵖ)^(1/p) of each window: for p = 2 the root of the sum of squares.
+
+    Parameters
+    ----------
+    input : array_like
+        The x, shape (batch, channels, height, width), or without the batch.
+    norm_type : float
+        The p. Powers are of x itself, not of |x|, as in PyTorch: where their sum is negative the result is NaN.
+    kernel_size, stride, ceil_mode
+        As in `max_pool2d`; the sum of a window that reaches beyond the end is scaled up to a whole one's.
+
+    Returns
+    -------
+    Tensor
+        ∂out/∂x = (x/out)ᵖ⁻¹, and 0 in a window whose sum is 0.
+
+    Examples
+    --------
+    >>> import tinygrad_nn as tg
+    >>> from tinygrad_nn import nn
+    >>> nn.functional.lp_pool2d(tg.tensor([[[3.0, 0.0], [0.0, 4.0]]]), 2, 2)
+    tensor([[[5.]]])
+    """
+    return _lp_pool("lp_pool2d", 2, input, norm_type, kernel_size, stride, ceil_mode)
+
+
+# --- a given number of windows ---------------------------------------------------------------------------------------
+
+
+def _counts(name: str, x: Any, n: int, output_size: Any) -> tuple[Batch, Ints]:
+    """The input with a batch axis, and how many windows are asked for; None keeps a length."""
+    batch = batched(name, x, n)
+    space = tuple(batch.x.shape[2:])
+    given = tuple(output_size) if isinstance(output_size, tuple | list) else (output_size,) * n
+    if len(given) == n:
+        given = tuple(length if m is None else m for m, length in zip(given, space))
+    counts = whole_numbers(name, "output_size", given, n)
+    if not all(space):
+        raise ValueError(f"{name}: there is nothing to pool in an input of shape {tuple(batch.x.shape)}")
+    return batch, counts
+
+
+def _even(space: Ints, counts: Ints) -> dict[str, Any] | None:
+    """The settings of pooling over windows of one length, where these are."""
+    if any(length % m for length, m in zip(space, counts)):
+        return None
+    return {"window": tuple(length // m for length, m in zip(space, counts))}
+
+
+def _adaptive_avg_pool(name: str, n: int, x: Any, output_size: Any) -> Any:
+    batch, counts = _counts(name, x, n, output_size)
+    _check_fractions(name, batch.x)
+    even = _even(tuple(batch.x.shape[2:]), counts)
+    if even is None:
+        return batch.restore(adaptive.adaptive_avg_pool(batch.x, counts=counts))
+    return batch.restore(ops.avg_pool(batch.x, **even))
+
+
+def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
+    """The mean of each of `output_size` windows along one axis; see `adaptive_avg_pool2d`."""
+    return _adaptive_avg_pool("adaptive_avg_pool1d", 1, input, output_size)
+
+
+def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
+    """The mean of each of so many windows, whatever the size of the input.
+
+    Parameters
+    ----------
+    input : array_like
+        The x, shape (batch, channels, height, width), or without the batch.
+    output_size : int or tuple
+        How many windows; None for as many as there are elements. The i-th of m windows on n elements goes from
+        ⌊i·n/m⌋ to ⌈(i + 1)·n/m⌉.
+
+    Returns
+    -------
+    Tensor
+        Shape (batch, channels, *output_size). Each window's gradient goes to its elements in equal shares.
+
+    Examples
+    --------
+    >>> import tinygrad_nn as tg
+    >>> from tinygrad_nn import nn
+    >>> nn.functional.adaptive_avg_pool2d(tg.zeros((1, 8, 10, 9)), (5, 7)).shape
+    (1, 8, 5, 7)
+    """
+    return _adaptive_avg_pool("adaptive_avg_pool2d", 2, input, output_size)
+
+
+def _adaptive_max_pool(name: str, n: int, x: Any, output_size: Any, return_indices: bool) -> Any:
+    batch, counts = _counts(name, x, n, output_size)
+    even = _even(tuple(batch.x.shape[2:]), counts)
+    if even is None:
+        out = adaptive.adaptive_max_pool(batch.x, counts=counts)
+    else:
+        out = ops.max_pool(batch.x, **even)
+    if not return_indices:
+        return batch.restore(out)
+    return batch.restore(out), batch.restore(adaptive.adaptive_max_pool_indices(batch.x, counts=counts))
+
+
+def adaptive_max_pool1d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
+    """The largest element of each of `output_size` windows along one axis; see `adaptive_max_pool2d`."""
+    return _adaptive_max_pool("adaptive_max_pool1d", 1, input, output_size, return_indices)
+
+
+def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
+    """The largest element of each of so many windows; windows as in `adaptive_avg_pool2d`, the rest as in `max_pool2d`.
+
+    Examples
+    --------
+    >>> import tinygrad_nn as tg
+    >>> from tinygrad_nn import nn
+    >>> nn.functional.adaptive_max_pool2d(tg.zeros((1, 8, 10, 9)), 5).shape
+    (1, 8, 5, 5)
+    """
+    return _adaptive_max_pool("adaptive_max_pool2d", 2, input, output_size, return_indices)

@@ -1,0 +1,5 @@
+"""Tensor, its methods, NumPy's protocols, how Tensors are made, drawn by chance, and kept in files."""
+
+from .tensor import Tensor, _remade
+
+__all__ = ["Tensor", "_remade"]  # the second is what pickles call

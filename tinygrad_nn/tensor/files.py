@@ -1,0 +1,234 @@
+"""Files of arrays: `save` and `load`, in the safetensors format, which holds numbers and nothing that could be run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+
+from .tensor import Tensor, as_array, plain_tensor
+
+Form = TypeVar("Form")
+
+#: The entry of the file's metadata that holds what is not an array, and how all hangs together.
+_KEY = "tinygrad_nn"
+
+
+def save(state: Any, path: Any) -> None:
+    """Write arrays, and the dicts, lists and numbers around them, to a safetensors file.
+
+    Parameters
+    ----------
+    state : dict, list, tuple or array_like
+        Nested as needed: a `state_dict`, that of an optimizer, numbers, strings, bools and None between them.
+        Keys of dicts are strings or whole numbers.
+    path : path-like
+        An earlier file of that name is replaced as a whole once the new one is on the disk: a process that is killed
+        while it saves leaves the earlier file as it was.
+
+    Raises
+    ------
+    TypeError
+        For what the format cannot hold: objects, functions, arrays of complex128 or longdouble.
+
+    Notes
+    -----
+    Arrays are stored under their path, such as ``model.0.weight``, and a `state_dict` under its own keys, so that other
+    readers of safetensors find them. The rest is JSON in the metadata, with a checksum of all.
+
+    Examples
+    --------
+    >>> import os, tempfile, tinygrad_nn as tg
+    >>> from tinygrad_nn import nn
+    >>> net = nn.Linear(3, 2)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "net.safetensors")
+    ...     tg.save({"net": net.state_dict(), "epoch": 7}, path)
+    ...     state = tg.load(path)
+    >>> state["epoch"], list(state["net"])
+    (7, ['weight', 'bias'])
+    """
+    import json
+
+    writer = _safetensors("save").save
+    arrays: dict[str, Any] = {}
+    tree = _taken_apart(state, "", arrays)
+    notes = {"version": 1, "checksum": _checksum(arrays, json.dumps(tree)), "state": tree}
+    write_whole(path, writer(arrays, metadata={_KEY: json.dumps(notes)}))
+
+
+def load(path: Any) -> Any:
+    """Read what `save` wrote; of another program's safetensors file, a dict of its arrays.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    object
+        Nested as it was saved, with every array as a Tensor.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is damaged, or no safetensors file.
+
+    Examples
+    --------
+    See `save`.
+    """
+    import json
+    import os
+
+    path = os.fspath(path)
+    open_file = _safetensors("load").safe_open
+    with open(path, "rb"):  # the usual errors for a file that is missing or may not be read
+        pass
+    try:
+        with open_file(path, framework="numpy") as file:
+            notes = (file.metadata() or {}).get(_KEY)
+            names: list[str] = file.keys()
+            arrays = {name: np.array(file.get_tensor(name), order="C") for name in names}
+    except Exception as error:
+        raise ValueError(f"{path!r} is damaged, or no safetensors file: {error}{_hint(path)}") from error
+    if notes is None:
+        return {key: _as_tensor(array) for key, array in arrays.items()}
+    try:
+        content = json.loads(notes)
+        if content["version"] != 1:
+            raise ValueError(f"it was written by a newer version ({content['version']})")
+        if content["checksum"] != _checksum(arrays, json.dumps(content["state"])):
+            raise ValueError("its content does not match its checksum")
+        return _put_together(content["state"], arrays)
+    except Exception as error:
+        raise ValueError(f"{path!r} is damaged: {error}") from error
+
+
+def _hint(path: Any) -> str:
+    """How to convert a file that was written by something else."""
+    with open(path, "rb") as file:
+        start = file.read(4)
+    if start == b"PK\x03\x04" or start[:1] == b"\x80":  # a ZIP file, in which torch.save puts its pickle, or a bare one
+        return (
+            "; it looks as if torch.save, numpy.savez or pickle wrote it. Read it with what did, and write its arrays "
+            "anew: safetensors.torch.save_file(torch.load(path), new_path) with PyTorch, tg.save(arrays, new_path) here"
+        )
+    return ""
+
+
+def _safetensors(caller: str) -> Any:
+    try:
+        import safetensors.numpy
+    except ImportError as error:
+        raise ImportError(f"tg.{caller} needs the package safetensors: pip install safetensors") from error
+    return safetensors.numpy
+
+
+# --- the nesting: arrays under their paths, the rest as JSON ---------------------------------------------------------
+
+
+def _taken_apart(state: Any, path: str, arrays: dict[str, Any]) -> Any:
+    """`state` as JSON, each array in it moved to `arrays` and named in its place."""
+    if state is None or (isinstance(state, bool | int | float | str) and not isinstance(state, np.generic)):
+        return state
+    place = path or "the top"
+    if isinstance(state, Mapping):
+        for key in state:
+            if not isinstance(key, str | int) or isinstance(key, bool):
+                raise TypeError(f"save: keys of dicts must be strings or whole numbers, not {key!r} at {place}")
+        return {"dict": [[key, _taken_apart(value, _join(path, key), arrays)] for key, value in state.items()]}
+    if isinstance(state, list | tuple):
+        kind = "list" if isinstance(state, list) else "tuple"
+        return {kind: [_taken_apart(value, _join(path, i), arrays) for i, value in enumerate(state)]}
+    if not isinstance(state, Tensor) and not hasattr(state, "__array__"):
+        raise TypeError(
+            f"save: cannot store the {type(state).__name__} at {place}; a file holds arrays, numbers, strings, bools "
+            "and None in dicts, lists and tuples (of a module or an optimizer give the state_dict())"
+        )
+    value = np.asarray(as_array(state, copy=False))
+    if value.dtype.kind + str(value.dtype.itemsize) not in _STORED:
+        raise TypeError(f"save: the format has no {value.dtype} (at {place}); convert it first")
+    name = path or "value"
+    while name in arrays:  # {"a.b": …, "a": {"b": …}}
+        name += "_"
+    arrays[name] = np.ascontiguousarray(value, value.dtype.newbyteorder("<")).reshape(value.shape)
+    return {"array": name}
+
+
+_STORED = frozenset(("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "c8"))
+
+
+def _put_together(tree: Any, arrays: Mapping[str, Any]) -> Any:
+    if not isinstance(tree, dict):
+        return tree
+    [(kind, content)] = tree.items()
+    if kind == "array":
+        return _as_tensor(arrays[content])
+    if kind == "dict":
+        return {key: _put_together(value, arrays) for key, value in content}
+    return {"list": list, "tuple": tuple}[kind](_put_together(value, arrays) for value in content)
+
+
+def _as_tensor(array: Any) -> Tensor:
+    return plain_tensor(array if array.ndim else array[()])
+
+
+def _join(path: str, key: Any) -> str:
+    return f"{path}.{key}" if path else str(key)
+
+
+def _checksum(arrays: Mapping[str, Any], rest: str) -> int:
+    """A CRC-32 over names, numbers and the rest: the format itself would not notice a changed one."""
+    import zlib
+
+    total = zlib.crc32(rest.encode())
+    for name in sorted(arrays):
+        total = zlib.crc32(memoryview(arrays[name].reshape(-1).view(np.uint8)), zlib.crc32(name.encode(), total))
+    return total
+
+
+# --- the disk --------------------------------------------------------------------------------------------------------
+
+
+def form_of(path: Any, forms: Mapping[str, Form], what: str) -> Form:
+    """What stands for the suffix of a path among the forms that `what` can be saved in, if its folder is there."""
+    from pathlib import Path
+
+    path = Path(path)
+    found = forms.get(path.suffix.lower())
+    if found is None:
+        raise ValueError(f"cannot save {what} as {path.name!r}: the suffix must be one of {', '.join(forms)}")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"cannot save {path.name!r}: the folder {str(path.parent)!r} does not exist")
+    return found
+
+
+def write_whole(path: Any, content: bytes) -> None:
+    """Write a file that is there completely or not at all."""
+    import os
+    from contextlib import suppress
+    from secrets import token_hex
+
+    target = os.path.realpath(os.fspath(path))  # of a symbolic link, what it points to
+    folder, name = os.path.split(target)
+    temporary = os.path.join(folder, f".{name}.{token_hex(6)}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+    if os.name == "posix":  # the new name, too, is to outlast a power cut
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

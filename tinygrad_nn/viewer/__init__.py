@@ -1,0 +1,1 @@
+"""Readers of a recording that tell people of it: pictures and derivations."""
