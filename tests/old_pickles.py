@@ -2,7 +2,7 @@
 
 They are kept in reference/old_pickles.json.gz, and what stood in each module then in reference/old_modules.json:
 
-    python tests/old_pickles.py     writes both anew, from the package as it is then, so that older pickles are lost
+    python -m tests.old_pickles     writes both anew, from the package as it is then, so that older pickles are lost
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from pathlib import Path
 from pkgutil import walk_packages
 from typing import Any
 
-import frozen_cases
 import numpy as np
-import public_names
-from frozen_cases import Case, inputs_of
 from tinygrad_nn.op import registry
 
 import tinygrad_nn as tg
+from tests import public_names
+from tests.nn import cases as frozen_cases
+from tests.nn.cases import Case, inputs_of
 from tinygrad_nn import data, nn, optim, testing, training
 from tinygrad_nn.data import transforms
 from tinygrad_nn.nn.utils import rnn

@@ -1,6 +1,6 @@
 """Every public name with its kind and how it is called, kept in reference/public_names.txt.
 
-``python tests/public_names.py`` writes the file anew.
+``python -m tests.public_names`` writes the file anew.
 """
 
 from __future__ import annotations

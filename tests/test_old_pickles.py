@@ -4,9 +4,9 @@ import json
 import pickle
 from importlib import import_module
 
-import old_pickles
 import pytest
 
+from tests import old_pickles
 from tinygrad_nn import nn
 
 STORED = old_pickles.stored()
