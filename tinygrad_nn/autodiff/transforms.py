@@ -465,3 +465,16 @@ def stop_gradient(x: Any) -> Any:
     np.float64(3.0)
     """
     return map_leaves(lambda leaf: leaf.detach() if isinstance(leaf, Tensor) else leaf, x)
+
+
+__all__ = [
+    "elementwise_grad",
+    "grad",
+    "hessian",
+    "hvp",
+    "jacobian",
+    "jvp",
+    "stop_gradient",
+    "value_and_grad",
+    "vjp",
+]

@@ -237,6 +237,29 @@ class mode:
                 switch.active -= 1
 
 
+class HookHandle:
+    """Takes a hook away again."""
+
+    _ids = itertools.count()
+
+    def __init__(self, hooks: dict[int, Any], hook: Any) -> None:
+        self._hooks = hooks
+        self._id = next(self._ids)
+        hooks[self._id] = hook
+        changes.count += 1
+
+    def remove(self) -> None:
+        """Take the hook away; once more does nothing."""
+        self._hooks.pop(self._id, None)
+        changes.count += 1
+
+    def __enter__(self) -> HookHandle:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+
 def reachable(roots: Iterable[Node], since: int = 0, leaves: Container[Node] = ()) -> tuple[list[Node], bool]:
     """The differentiable nodes that `roots` were made from, themselves included, oldest first.
 

@@ -11,9 +11,8 @@ import numpy as np
 from ..core import reverse, values
 from ..core.define import Op, part
 from ..core.dispatch import set_tensor_type
-from ..core.graph import Constant, Node, Recorded, Spec, StandIn, changes, modes, switch
+from ..core.graph import Constant, HookHandle, Node, Recorded, Spec, StandIn, changes, modes, switch
 from ..core.hints import add_hints
-from ..core.hooks import HookHandle
 from ..core.values import as_array, constant, current, leaf, ndarray, new
 from ..ops.shapes import indexing
 from .methods import ArrayMethods
