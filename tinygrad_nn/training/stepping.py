@@ -14,7 +14,7 @@ from ..core.modes import no_grad
 from ..core.tree import flatten, map_leaves
 from ..nn.utils import clip_grad_norm_
 from ..optim.closure import ClosureOptimizer
-from ..optim.newton import NewtonCG
+from ..optim.newton_cg import NewtonCG
 from ..tensor.tensor import Tensor
 from .checkpoint import Kept
 
