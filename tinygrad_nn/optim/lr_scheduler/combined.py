@@ -140,6 +140,9 @@ class ChainedScheduler(_Combined):
             scheduler.step()
         self._last_lr = self._current()
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._schedulers})"
+
 
 def _restart(scheduler: LRScheduler) -> None:
     """Set the rates of epoch 0, from the first rates."""
