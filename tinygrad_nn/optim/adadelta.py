@@ -25,6 +25,7 @@ class Adadelta(Optimizer):
     rho : float
         ρ, in [0, 1].
     eps : float
+        Added under both roots: nothing is divided by 0, and the first step is not 0.
     weight_decay : float
         λ of the L2 penalty ½λ‖w‖²: g → g + λ·w.
     maximize : bool
@@ -62,7 +63,6 @@ class Adadelta(Optimizer):
         super().__init__(params, settings)
 
     def check(self, group: dict[str, Any]) -> None:
-        """Refuse settings that make no sense."""
         check_not_negative(group, "lr", "rho", "eps", "weight_decay")
         if group["rho"] > 1:
             raise ValueError(f"rho must be a number in [0, 1], not {group['rho']!r}")

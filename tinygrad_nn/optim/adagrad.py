@@ -25,11 +25,13 @@ class Adagrad(Optimizer):
     lr : float
         Learning rate.
     lr_decay : float
+        How fast the learning rate falls with the steps made.
     weight_decay : float
         λ of the L2 penalty ½λ‖w‖²: g → g + λ·w.
     initial_accumulator_value : float
         What s starts from.
     eps : float
+        Added to the root that is divided by, so that it is never 0.
     maximize : bool
         Climb instead of descending.
 
@@ -81,7 +83,6 @@ class Adagrad(Optimizer):
             self.remembered(p, "sum", float(group["initial_accumulator_value"]))
 
     def check(self, group: dict[str, Any]) -> None:
-        """Refuse settings that make no sense."""
         check_not_negative(group, "lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps")
 
     def updated(self, p: Tensor, value: Any, g: Any, group: dict[str, Any]) -> Any:

@@ -26,6 +26,7 @@ class Adamax(MomentOptimizer):
     betas : tuple of float
         β₁ and β₂, in [0, 1).
     eps : float
+        Added to |g|, so that u is never 0.
     weight_decay : float
         λ of the L2 penalty ½λ‖w‖²: g → g + λ·w.
     maximize : bool

@@ -16,7 +16,6 @@ class MomentOptimizer(Optimizer):
     _state_names = frozenset({"step", "exp_avg", "exp_avg_sq"})
 
     def check(self, group: dict[str, Any]) -> None:
-        """Refuse settings that make no sense."""
         check_not_negative(group, "lr", "eps", "weight_decay")
         check_betas(group)
 

@@ -29,9 +29,11 @@ class NAdam(MomentOptimizer):
     betas : tuple of float
         β₁ and β₂, in [0, 1).
     eps : float
+        Added to the root that is divided by, so that it is never 0.
     weight_decay : float
         λ of the L2 penalty ½λ‖w‖²: g → g + λ·w.
     momentum_decay : float
+        How fast μₜ goes from β₁/2 to β₁.
     decoupled_weight_decay : bool
         Shrink the weights by lr·λ themselves, outside of the means.
     maximize : bool
@@ -80,7 +82,6 @@ class NAdam(MomentOptimizer):
         super().__init__(params, settings)
 
     def check(self, group: dict[str, Any]) -> None:
-        """Refuse settings that make no sense."""
         super().check(group)
         check_not_negative(group, "momentum_decay")
 

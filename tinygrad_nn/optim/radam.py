@@ -27,6 +27,7 @@ class RAdam(MomentOptimizer):
     betas : tuple of float
         β₁ and β₂, in [0, 1).
     eps : float
+        Added to the root that is divided by, so that it is never 0.
     weight_decay : float
         λ of the L2 penalty ½λ‖w‖²: g → g + λ·w.
     decoupled_weight_decay : bool

@@ -25,6 +25,7 @@ class RMSprop(Optimizer):
     alpha : float
         α, in [0, 1).
     eps : float
+        Added to the root that is divided by, so that it is never 0.
     weight_decay : float
         λ of the L2 penalty ½λ‖w‖²: g → g + λ·w.
     momentum : float
@@ -76,7 +77,6 @@ class RMSprop(Optimizer):
         super().__init__(params, settings)
 
     def check(self, group: dict[str, Any]) -> None:
-        """Refuse settings that make no sense."""
         check_not_negative(group, "lr", "momentum", "alpha", "eps", "weight_decay")
         if group["alpha"] >= 1:
             raise ValueError(f"alpha must be a number in [0, 1), not {group['alpha']!r}")
