@@ -40,7 +40,7 @@ MOVED = """
     nn._more_losses nn._norms nn._padding nn._poolings: nn.functional
     nn.activation nn.attention nn.conv nn.dropout nn.embedding nn.linear nn.loss nn.normalization: nn
     nn.padding nn.parameters nn.pooling nn.rnn nn.rnn_cell: nn
-    optim.adam_variants optim.adaptive: optim
+    optim.adam_variants optim.adaptive optim.newton: optim
     compiling: compiler
     reading: viewer.common
     reading.calls reading.formulas reading.names reading.recording reading.values: viewer.common.{}
