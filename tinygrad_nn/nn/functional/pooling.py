@@ -9,7 +9,20 @@ from ...ops.elementwise import where
 from ...ops.layers import adaptive
 from ...ops.layers import pooling as ops
 from ...ops.layers.window import Ints, Pairs
-from .geometry import Batch, batched, check_fits, plainly, whole_numbers
+from ..windows import Batch, batched, check_fits, plainly, whole_numbers
+
+__all__ = [
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "avg_pool1d",
+    "avg_pool2d",
+    "lp_pool1d",
+    "lp_pool2d",
+    "max_pool1d",
+    "max_pool2d",
+]
 
 
 def _settings(

@@ -15,6 +15,8 @@ from ..checks import check_sizes
 from ..functional.normalization import as_shape
 from ..module import Module, Parameter
 
+__all__ = ["BatchNorm1d", "BatchNorm2d", "GroupNorm", "LayerNorm", "RMSNorm"]
+
 
 class _BatchNorm(Module):
     weight: Parameter | None
