@@ -34,6 +34,13 @@ class Loss(FunctionLayer):
         """The loss of predictions and targets; the class says which shapes they have."""
         return self._result(input, target)
 
+    def _result(self, *inputs: Any) -> Any:
+        """What the function gives, whose reduction is taken by name."""
+        settings = {}
+        for name in self._settings:  # at every step: a comprehension would cost a frame more
+            settings[name] = getattr(self, name)
+        return self._function(*inputs, **settings)
+
     def extra_repr(self) -> str:
         """The settings, where they are not the usual ones."""
         return "" if self.reduction == "mean" else f"reduction={self.reduction!r}"
