@@ -1,200 +1,39 @@
 """Networks: modules, layers, activations and losses, with the names, shapes and `state_dict` keys of PyTorch."""
 
 from ..core.moved import publish
-from . import functional, init, utils
-from .container import ModuleDict, ModuleList, Sequential
-from .layers.activation import (
-    CELU,
-    ELU,
-    GELU,
-    GLU,
-    SELU,
-    Hardshrink,
-    Hardsigmoid,
-    Hardswish,
-    Hardtanh,
-    LeakyReLU,
-    LogSigmoid,
-    LogSoftmax,
-    Mish,
-    PReLU,
-    ReLU,
-    ReLU6,
-    Sigmoid,
-    SiLU,
-    Softmax,
-    Softmax2d,
-    Softmin,
-    Softplus,
-    Softshrink,
-    Softsign,
-    Tanh,
-    Tanhshrink,
-    Threshold,
-)
-from .layers.attention import MultiheadAttention
-from .layers.convolution import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d, Fold, Unfold
-from .layers.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d
-from .layers.embedding import Embedding
-from .layers.linear import Bilinear, Flatten, Identity, Linear, Unflatten
-from .layers.loss import (
-    BCELoss,
-    BCEWithLogitsLoss,
-    CosineEmbeddingLoss,
-    CosineSimilarity,
-    CrossEntropyLoss,
-    GaussianNLLLoss,
-    HingeEmbeddingLoss,
-    HuberLoss,
-    KLDivLoss,
-    L1Loss,
-    MarginRankingLoss,
-    MSELoss,
-    MultiLabelSoftMarginLoss,
-    MultiMarginLoss,
-    NLLLoss,
-    PairwiseDistance,
-    PoissonNLLLoss,
-    SmoothL1Loss,
-    SoftMarginLoss,
-    TripletMarginLoss,
-)
-from .layers.normalization import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm, RMSNorm
-from .layers.padding import (
-    CircularPad1d,
-    CircularPad2d,
-    ConstantPad1d,
-    ConstantPad2d,
-    ReflectionPad1d,
-    ReflectionPad2d,
-    ReplicationPad1d,
-    ReplicationPad2d,
-    ZeroPad1d,
-    ZeroPad2d,
-)
-from .layers.pooling import (
-    AdaptiveAvgPool1d,
-    AdaptiveAvgPool2d,
-    AdaptiveMaxPool1d,
-    AdaptiveMaxPool2d,
-    AvgPool1d,
-    AvgPool2d,
-    LPPool1d,
-    LPPool2d,
-    MaxPool1d,
-    MaxPool2d,
-)
-from .layers.recurrent import GRU, LSTM, RNN
-from .layers.recurrent_cell import GRUCell, LSTMCell, RNNCell
+from . import container, functional, init, layers, utils
+from .container import *  # noqa: F403
+from .layers.activation import *  # noqa: F403
+from .layers.attention import *  # noqa: F403
+from .layers.convolution import *  # noqa: F403
+from .layers.dropout import *  # noqa: F403
+from .layers.embedding import *  # noqa: F403
+from .layers.linear import *  # noqa: F403
+from .layers.loss_classification import *  # noqa: F403
+from .layers.loss_embedding import *  # noqa: F403
+from .layers.loss_regression import *  # noqa: F403
+from .layers.normalization import *  # noqa: F403
+from .layers.padding import *  # noqa: F403
+from .layers.pooling import *  # noqa: F403
+from .layers.recurrent import *  # noqa: F403
+from .layers.recurrent_cell import *  # noqa: F403
 from .module import Module, Parameter
-from .parameters import ParameterDict, ParameterList
 
-__all__ = [
-    "AdaptiveAvgPool1d",
-    "AdaptiveAvgPool2d",
-    "AdaptiveMaxPool1d",
-    "AdaptiveMaxPool2d",
-    "AlphaDropout",
-    "AvgPool1d",
-    "AvgPool2d",
-    "BCELoss",
-    "BCEWithLogitsLoss",
-    "BatchNorm1d",
-    "BatchNorm2d",
-    "Bilinear",
-    "CELU",
-    "CircularPad1d",
-    "CircularPad2d",
-    "ConstantPad1d",
-    "ConstantPad2d",
-    "Conv1d",
-    "Conv2d",
-    "ConvTranspose1d",
-    "ConvTranspose2d",
-    "CosineEmbeddingLoss",
-    "CosineSimilarity",
-    "CrossEntropyLoss",
-    "Dropout",
-    "Dropout1d",
-    "Dropout2d",
-    "ELU",
-    "Embedding",
-    "Flatten",
-    "Fold",
-    "GELU",
-    "GLU",
-    "GRU",
-    "GRUCell",
-    "GaussianNLLLoss",
-    "GroupNorm",
-    "Hardshrink",
-    "Hardsigmoid",
-    "Hardswish",
-    "Hardtanh",
-    "HingeEmbeddingLoss",
-    "HuberLoss",
-    "Identity",
-    "KLDivLoss",
-    "L1Loss",
-    "LPPool1d",
-    "LPPool2d",
-    "LSTM",
-    "LSTMCell",
-    "LayerNorm",
-    "LeakyReLU",
-    "Linear",
-    "LogSigmoid",
-    "LogSoftmax",
-    "MSELoss",
-    "MarginRankingLoss",
-    "MaxPool1d",
-    "MaxPool2d",
-    "Mish",
-    "Module",
-    "ModuleDict",
-    "ModuleList",
-    "MultiLabelSoftMarginLoss",
-    "MultiMarginLoss",
-    "MultiheadAttention",
-    "NLLLoss",
-    "PReLU",
-    "PairwiseDistance",
-    "Parameter",
-    "ParameterDict",
-    "ParameterList",
-    "PoissonNLLLoss",
-    "RMSNorm",
-    "RNN",
-    "RNNCell",
-    "ReLU",
-    "ReLU6",
-    "ReflectionPad1d",
-    "ReflectionPad2d",
-    "ReplicationPad1d",
-    "ReplicationPad2d",
-    "SELU",
-    "Sequential",
-    "SiLU",
-    "Sigmoid",
-    "SmoothL1Loss",
-    "SoftMarginLoss",
-    "Softmax",
-    "Softmax2d",
-    "Softmin",
-    "Softplus",
-    "Softshrink",
-    "Softsign",
-    "Tanh",
-    "Tanhshrink",
-    "Threshold",
-    "TripletMarginLoss",
-    "Unflatten",
-    "Unfold",
-    "ZeroPad1d",
-    "ZeroPad2d",
-    "functional",
-    "init",
-    "utils",
-]
+__all__ = ["Module", "Parameter", "functional", "init", "utils"]
+__all__ += container.__all__
+__all__ += layers.activation.__all__
+__all__ += layers.attention.__all__
+__all__ += layers.convolution.__all__
+__all__ += layers.dropout.__all__
+__all__ += layers.embedding.__all__
+__all__ += layers.linear.__all__
+__all__ += layers.loss_classification.__all__
+__all__ += layers.loss_embedding.__all__
+__all__ += layers.loss_regression.__all__
+__all__ += layers.normalization.__all__
+__all__ += layers.padding.__all__
+__all__ += layers.pooling.__all__
+__all__ += layers.recurrent.__all__
+__all__ += layers.recurrent_cell.__all__
 
 publish(globals())

@@ -17,6 +17,35 @@ from ...ops.layers import neural
 from ...ops.shapes import astype, reshape, shape_of, split
 from ..checks import as_operand
 
+__all__ = [
+    "celu",
+    "elu",
+    "gelu",
+    "glu",
+    "hardshrink",
+    "hardsigmoid",
+    "hardswish",
+    "hardtanh",
+    "leaky_relu",
+    "log_softmax",
+    "logsigmoid",
+    "mish",
+    "prelu",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "softmin",
+    "softplus",
+    "softshrink",
+    "softsign",
+    "tanh",
+    "tanhshrink",
+    "threshold",
+]
+
 _relu, _leaky_relu, _elu = elementwise.relu.apply, neural.leaky_relu.apply, neural.elu.apply
 _sigmoid, _tanh = elementwise.sigmoid.apply, elementwise.tanh.apply
 

@@ -14,6 +14,8 @@ from ...ops.shapes import repeat
 from ..checks import as_operand, broadcasts, is_recorded
 from .dropout import dropout
 
+__all__ = ["scaled_dot_product_attention"]
+
 inf = float("inf")
 
 

@@ -10,7 +10,9 @@ import numpy as np
 from ...ops.layers import convolution as ops
 from ...ops.layers.window import Ints, Pairs, extent, window_counts
 from ...ops.shapes import pad, reshape
-from .geometry import batched, check_fits, plainly, whole_numbers
+from ..windows import batched, check_fits, plainly, whole_numbers
+
+__all__ = ["conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "fold", "unfold"]
 
 
 def paddings(name: str, padding: Any, window: Ints, stride: Ints, dilation: Ints) -> Pairs:

@@ -13,6 +13,8 @@ from ...tensor.tensor import plain_tensor
 from ..checks import as_operand, check_probability
 from .activation import SELU_ALPHA, SELU_SCALE
 
+__all__ = ["alpha_dropout", "dropout", "dropout1d", "dropout2d"]
+
 #: What a dropped element of `alpha_dropout` is: the limit of SELU at −∞.
 _SATURATED = -SELU_SCALE * SELU_ALPHA
 

@@ -1,4 +1,4 @@
-"""Rows of a table by number: `embedding` of `nn.functional`."""
+"""Whole numbers as vectors: rows of a table, and rows of zeros with a one."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 
 from ...ops.elementwise import equal, where
-from ...ops.layers.neural import checked_rows
+from ...ops.layers import neural
 from ...ops.shapes import expand_dims, shape_of
 from ...ops.shapes.indexing import index
 from ...tensor.tensor import Tensor
 from ..checks import as_operand, is_recorded
+from .loss_classification import check_range, class_numbers
+
+__all__ = ["embedding", "one_hot"]
 
 
 def embedding(
@@ -66,7 +69,7 @@ def embedding(
         raise TypeError(
             f"embedding: the input must be integers, the numbers of rows, not {numbers.dtype} of shape {numbers.shape}"
         )
-    numbers = checked_rows(numbers, rows=shape[0])
+    numbers = neural.checked_rows(numbers, rows=shape[0])
     out = index(weight, numbers)
     if padding_idx is None:
         return out
@@ -76,6 +79,23 @@ def embedding(
         return out
     fixed = weight.detach()[padding] if isinstance(weight, Tensor) else np.asarray(weight)[padding]
     return where(expand_dims(padded, axis=-1), fixed, out)
+
+
+def one_hot(tensor: Any, num_classes: int = -1) -> Any:
+    """Rows of zeros with a one at each label: integers of shape (…) to integers of shape (…, num_classes).
+
+    Parameters
+    ----------
+    tensor : array_like of int
+        The labels.
+    num_classes : int
+        The largest label and one unless given.
+    """
+    codes, _ = class_numbers("one_hot", tensor)
+    if num_classes == -1:
+        num_classes = int(codes.max(initial=-1)) + 1
+    check_range("one_hot", codes, num_classes)
+    return neural.one_hot(tensor, num_classes=num_classes)
 
 
 def row_number(name: str, padding_idx: int, rows: int) -> int:

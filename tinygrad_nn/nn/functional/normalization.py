@@ -15,6 +15,8 @@ from ...ops.shapes import astype, reshape, shape_of
 from ...tensor.tensor import Tensor
 from ..checks import as_operand, is_recorded
 
+__all__ = ["batch_norm", "group_norm", "layer_norm", "rms_norm"]
+
 Shape = tuple[int, ...]
 
 

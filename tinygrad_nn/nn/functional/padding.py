@@ -9,6 +9,8 @@ import numpy as np
 from ...ops.shapes import repeating
 from ..checks import as_operand
 
+__all__ = ["pad"]
+
 #: PyTorch's modes under NumPy's names.
 MODES = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 

@@ -9,7 +9,20 @@ from ...ops.elementwise import where
 from ...ops.layers import adaptive
 from ...ops.layers import pooling as ops
 from ...ops.layers.window import Ints, Pairs
-from .geometry import Batch, batched, check_fits, plainly, whole_numbers
+from ..windows import Batch, batched, check_fits, plainly, whole_numbers
+
+__all__ = [
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "avg_pool1d",
+    "avg_pool2d",
+    "lp_pool1d",
+    "lp_pool2d",
+    "max_pool1d",
+    "max_pool2d",
+]
 
 
 def _settings(
@@ -47,18 +60,8 @@ def _rounded_up(room: int, stride: int, end: int) -> int:
     return (count * stride - room) if count * stride < end else 0
 
 
-def _max_pool(
-    name: str,
-    n: int,
-    x: Any,
-    kernel_size: Any,
-    stride: Any,
-    padding: Any,
-    dilation: Any,
-    ceil_mode: bool,
-    return_indices: bool,
-) -> Any:
-    batch, window, stride, _, whole, dilation = _settings(name, x, n, kernel_size, stride, padding, dilation, ceil_mode)
+def _max_pool(name: str, n: int, x: Any, *given: Any, return_indices: bool) -> Any:
+    batch, window, stride, _, whole, dilation = _settings(name, x, n, *given)
     settings = {**plainly(stride, whole, dilation), "window": window}
     if stride == window:
         settings["stride"] = None
@@ -78,7 +81,8 @@ def max_pool1d(
     return_indices: bool = False,
 ) -> Any:
     """The largest element of each window along one axis; see `max_pool2d`."""
-    return _max_pool("max_pool1d", 1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    given = (kernel_size, stride, padding, dilation, ceil_mode)
+    return _max_pool("max_pool1d", 1, input, *given, return_indices=return_indices)
 
 
 def max_pool2d(
@@ -128,7 +132,8 @@ def max_pool2d(
     >>> nn.functional.max_pool2d(tg.zeros((10, 20, 24, 24)), 2).shape
     (10, 20, 12, 12)
     """
-    return _max_pool("max_pool2d", 2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    given = (kernel_size, stride, padding, dilation, ceil_mode)
+    return _max_pool("max_pool2d", 2, input, *given, return_indices=return_indices)
 
 
 def _check_fractions(name: str, x: Any) -> None:

@@ -1,49 +1,42 @@
-"""One step of each recurrent cell, composed of simple operations: a graph of it can be read."""
+"""What recurrent layers do with the rows of all steps beside their operations."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ...ops.elementwise import relu, sigmoid, tanh
-from ...ops.layers.neural import linear, linear_map
-from ...ops.shapes import split
-from ...tensor.tensor import Tensor
+import numpy as np
+
+from ...ops.layers.neural import linear_map
+from ...ops.layers.recurrent import running, steps_of
+from ...ops.shapes import concat, reshape
+from .recurrent_cell import lstm_step
 
 
-def named(value: Any, name: str) -> Any:
-    """The value, called so in drawings if the user has no name for it."""
-    if isinstance(value, Tensor) and value._node is not None:
-        value._note("role", name)
-    return value
+def turned(rows: Any, sizes: Any) -> Any:
+    """The rows with each sequence turned round."""
+    if isinstance(sizes, int):
+        shape = rows.shape
+        return reshape(reshape(rows, shape=(shape[0] // sizes if sizes else 0, sizes, shape[1]))[::-1], shape=shape)
+    return rows[_turned_places(sizes)]
 
 
-def _affine(x: Any, weight: Any, bias: Any) -> Any:
-    return linear_map(x, weight) if bias is None else linear(x, weight, bias)
+def _turned_places(sizes: tuple[int, ...]) -> Any:
+    """Which row stands at each place once each sequence is turned round."""
+    counts = (np.asarray(sizes)[:, None] > np.arange(sizes[0])).sum(0)
+    starts = np.array([start for start, _ in steps_of(sizes, 0)])
+    return np.concatenate([starts[counts[:size] - 1 - t] + np.arange(size) for t, size in enumerate(sizes)])
 
 
-def rnn_step(x: Any, h: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, *, nonlinearity: str) -> Any:
-    """H ← tanh(x·W_ihᵀ + b_ih + h·W_hhᵀ + b_hh), or relu."""
-    total = _affine(x, w_ih, b_ih) + _affine(h, w_hh, b_hh)
-    return named(tanh(total) if nonlinearity == "tanh" else relu(total), "h")
-
-
-def lstm_step(x: Any, h: Any, c: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any) -> tuple[Any, Any]:
-    """The new h and c of an LSTM."""
-    total = _affine(x, w_ih, b_ih) + _affine(h, w_hh, b_hh)
-    parts = split(total, indices_or_sections=4, axis=-1)
-    i, f, g, o = (
-        named(act(part), name)
-        for act, part, name in zip((sigmoid, sigmoid, tanh, sigmoid), parts, ("i", "f", "candidate", "o"))
-    )
-    c = named(f * c + i * g, "c")
-    return named(o * tanh(c), "h"), c
-
-
-def gru_step(x: Any, h: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any) -> Any:
-    """The new h of a GRU."""
-    x_r, x_z, x_n = split(_affine(x, w_ih, b_ih), indices_or_sections=3, axis=-1)
-    h_r, h_z, h_n = split(_affine(h, w_hh, b_hh), indices_or_sections=3, axis=-1)
-    r = named(sigmoid(x_r + h_r), "r")
-    z = named(sigmoid(x_z + h_z), "z")
-    n = named(tanh(x_n + r * h_n), "candidate")
-    return named((1 - z) * n + z * h, "h")
+def projected_lstm(x: Any, states: tuple[Any, ...], weights: list[Any], sizes: Any) -> tuple[Any, ...]:
+    """Every h, and the last h and c, of an LSTM whose h is projected: its steps are recorded one by one."""
+    w_ih, w_hh, *biases, w_hr = weights
+    b_ih, b_hh = biases or (None, None)
+    h, c = states
+    every = []
+    for start, stop in steps_of(sizes, x.shape[0]):
+        size = stop - start
+        new_h, new_c = lstm_step(x[start:stop], h[:size], c[:size], w_ih, w_hh, b_ih, b_hh)
+        new_h = linear_map(new_h, w_hr)
+        h, c = running(h, new_h), running(c, new_c)
+        every.append(new_h)
+    return (concat(every) if every else x[:, :0] @ w_hr.T[:0], h, c)

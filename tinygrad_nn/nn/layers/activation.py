@@ -10,13 +10,44 @@ import numpy.typing as npt
 from ...ops.elementwise import relu, sigmoid, tanh
 from .. import functional as F
 from ..checks import check_sizes
+from ..function_layer import FunctionLayer
 from ..module import Module, Parameter
+
+__all__ = [
+    "CELU",
+    "ELU",
+    "GELU",
+    "GLU",
+    "Hardshrink",
+    "Hardsigmoid",
+    "Hardswish",
+    "Hardtanh",
+    "LeakyReLU",
+    "LogSigmoid",
+    "LogSoftmax",
+    "Mish",
+    "PReLU",
+    "ReLU",
+    "ReLU6",
+    "SELU",
+    "SiLU",
+    "Sigmoid",
+    "Softmax",
+    "Softmax2d",
+    "Softmin",
+    "Softplus",
+    "Softshrink",
+    "Softsign",
+    "Tanh",
+    "Tanhshrink",
+    "Threshold",
+]
 
 # Without the call of the op itself: these are short, and called at every step.
 _sigmoid, _tanh, _relu = sigmoid.apply, tanh.apply, relu.apply
 
 
-class _MaybeInPlace(Module):
+class _MaybeInPlace(FunctionLayer):
     """An activation that takes `inplace` where PyTorch does; its result is a new Tensor all the same."""
 
     def __init__(self, inplace: bool = False) -> None:
@@ -48,63 +79,35 @@ class ReLU(_MaybeInPlace):
         return _relu(x)
 
 
-class LeakyReLU(_MaybeInPlace):
+class LeakyReLU(_MaybeInPlace, function=F.leaky_relu):
     """x where x > 0, else negative_slope·x; see `nn.functional.leaky_relu`."""
 
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         super().__init__(inplace)
         self.negative_slope = negative_slope
 
-    def forward(self, x: Any) -> Any:
-        """Either x or negative_slope·x."""
-        return F.leaky_relu(x, self.negative_slope)
 
-    def extra_repr(self) -> str:
-        """The settings."""
-        return f"negative_slope={self.negative_slope}"
-
-
-class ELU(_MaybeInPlace):
+class ELU(_MaybeInPlace, function=F.elu):
     """x where x > 0, else alpha·(eˣ − 1); see `nn.functional.elu`."""
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
         super().__init__(inplace)
         self.alpha = alpha
 
-    def forward(self, x: Any) -> Any:
-        """Either x or alpha·(eˣ − 1)."""
-        return F.elu(x, self.alpha)
 
-    def extra_repr(self) -> str:
-        """The settings."""
-        return f"alpha={self.alpha}"
-
-
-class GELU(Module):
+class GELU(FunctionLayer, function=F.gelu):
     """x·Φ(x), or its approximation by tanh; see `nn.functional.gelu`."""
 
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()
         self.approximate = approximate
 
-    def forward(self, x: Any) -> Any:
-        """The product x·Φ(x)."""
-        return F.gelu(x, self.approximate)
 
-    def extra_repr(self) -> str:
-        """The settings."""
-        return f"approximate={self.approximate!r}"
-
-
-class SiLU(_MaybeInPlace):
+class SiLU(_MaybeInPlace, function=F.silu):
     """x·σ(x); see `nn.functional.silu`."""
 
-    def forward(self, x: Any) -> Any:
-        """The product x·σ(x)."""
-        return F.silu(x)
 
-
-class Softplus(Module):
+class Softplus(FunctionLayer, function=F.softplus):
     """log(1 + e^(beta·x))/beta; see `nn.functional.softplus`."""
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
@@ -112,45 +115,21 @@ class Softplus(Module):
         self.beta = beta
         self.threshold = threshold
 
-    def forward(self, x: Any) -> Any:
-        """log(1 + e^(beta·x))/beta."""
-        return F.softplus(x, self.beta, self.threshold)
 
-    def extra_repr(self) -> str:
-        """The settings."""
-        return f"beta={self.beta}, threshold={self.threshold}"
-
-
-class Softmax(Module):
+class Softmax(FunctionLayer, function=F.softmax):
     """eˣ divided by its sum along `dim`; see `tinygrad_nn.softmax`."""
 
     def __init__(self, dim: int = -1) -> None:
         super().__init__()
         self.dim = dim
 
-    def forward(self, x: Any) -> Any:
-        """Softmax along `dim`."""
-        return F.softmax(x, self.dim)
 
-    def extra_repr(self) -> str:
-        """The settings."""
-        return f"dim={self.dim}"
-
-
-class LogSoftmax(Softmax):
+class LogSoftmax(Softmax, function=F.log_softmax):
     """The logarithm of the softmax along `dim`, without its overflow; see `tinygrad_nn.log_softmax`."""
 
-    def forward(self, x: Any) -> Any:
-        """Logarithm of the softmax along `dim`."""
-        return F.log_softmax(x, self.dim)
 
-
-class Softmin(Softmax):
+class Softmin(Softmax, function=F.softmin):
     """e⁻ˣ divided by its sum along `dim`: the softmax of −x."""
-
-    def forward(self, x: Any) -> Any:
-        """Softmin along `dim`."""
-        return F.softmin(x, self.dim)
 
 
 class Softmax2d(Module):
@@ -163,63 +142,35 @@ class Softmax2d(Module):
         return F.softmax(x, -3)
 
 
-class SELU(_MaybeInPlace):
+class SELU(_MaybeInPlace, function=F.selu):
     """1.0507·elu(x, 1.6733), for networks that normalize themselves; see `nn.functional.selu`."""
 
-    def forward(self, x: Any) -> Any:
-        """The scaled ELU."""
-        return F.selu(x)
 
-
-class CELU(_MaybeInPlace):
+class CELU(_MaybeInPlace, function=F.celu):
     """x where x > 0, else alpha·(exp(x/alpha) − 1); see `nn.functional.celu`."""
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
         super().__init__(inplace)
         self.alpha = alpha
 
-    def forward(self, x: Any) -> Any:
-        """Either x or alpha·(exp(x/alpha) − 1)."""
-        return F.celu(x, self.alpha)
 
-    def extra_repr(self) -> str:
-        """The settings."""
-        return f"alpha={self.alpha}"
-
-
-class Mish(_MaybeInPlace):
+class Mish(_MaybeInPlace, function=F.mish):
     """x·tanh(log(1 + eˣ)); see `nn.functional.mish`."""
 
-    def forward(self, x: Any) -> Any:
-        """The product x·tanh(softplus(x))."""
-        return F.mish(x)
 
-
-class Softsign(Module):
+class Softsign(FunctionLayer, function=F.softsign):
     """x/(1 + |x|); see `nn.functional.softsign`."""
 
-    def forward(self, x: Any) -> Any:
-        """The quotient x/(1 + |x|)."""
-        return F.softsign(x)
 
-
-class LogSigmoid(Module):
+class LogSigmoid(FunctionLayer, function=F.logsigmoid):
     """log σ(x), without overflow; see `tinygrad_nn.log_sigmoid`."""
 
-    def forward(self, x: Any) -> Any:
-        """The logarithm of σ(x)."""
-        return F.logsigmoid(x)
 
-
-class Tanhshrink(Module):
+class Tanhshrink(FunctionLayer, function=F.tanhshrink):
     """x − tanh x; see `nn.functional.tanhshrink`."""
 
-    def forward(self, x: Any) -> Any:
-        """The difference x − tanh x."""
-        return F.tanhshrink(x)
 
-
-class Hardtanh(_MaybeInPlace):
+class Hardtanh(_MaybeInPlace, function=F.hardtanh):
     """x limited to [min_val, max_val]; see `nn.functional.hardtanh`."""
 
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
@@ -227,72 +178,36 @@ class Hardtanh(_MaybeInPlace):
         self.min_val = min_val
         self.max_val = max_val
 
-    def forward(self, x: Any) -> Any:
-        """The limited x."""
-        return F.hardtanh(x, self.min_val, self.max_val)
 
-    def extra_repr(self) -> str:
-        """The settings."""
-        return f"min_val={self.min_val}, max_val={self.max_val}"
-
-
-class ReLU6(_MaybeInPlace):
+class ReLU6(_MaybeInPlace, function=F.relu6):
     """x limited to [0, 6]; see `nn.functional.relu6`."""
 
-    def forward(self, x: Any) -> Any:
-        """The limited x."""
-        return F.relu6(x)
 
-
-class Hardsigmoid(_MaybeInPlace):
+class Hardsigmoid(_MaybeInPlace, function=F.hardsigmoid):
     """x/6 + ½ limited to [0, 1]; see `nn.functional.hardsigmoid`."""
 
-    def forward(self, x: Any) -> Any:
-        """The limited x/6 + ½."""
-        return F.hardsigmoid(x)
 
-
-class Hardswish(_MaybeInPlace):
+class Hardswish(_MaybeInPlace, function=F.hardswish):
     """x·hardsigmoid(x); see `nn.functional.hardswish`."""
 
-    def forward(self, x: Any) -> Any:
-        """The product x·hardsigmoid(x)."""
-        return F.hardswish(x)
 
-
-class Hardshrink(Module):
+class Hardshrink(FunctionLayer, function=F.hardshrink):
     """x, but 0 where |x| ≤ lambd; see `nn.functional.hardshrink`."""
 
     def __init__(self, lambd: float = 0.5) -> None:
         super().__init__()
         self.lambd = lambd
 
-    def forward(self, x: Any) -> Any:
-        """Either x or 0."""
-        return F.hardshrink(x, self.lambd)
 
-    def extra_repr(self) -> str:
-        """The settings."""
-        return f"lambd={self.lambd}"
-
-
-class Softshrink(Module):
+class Softshrink(FunctionLayer, function=F.softshrink):
     """x moved towards 0 by `lambd`, and 0 where |x| ≤ lambd; see `nn.functional.softshrink`."""
 
     def __init__(self, lambd: float = 0.5) -> None:
         super().__init__()
         self.lambd = lambd
 
-    def forward(self, x: Any) -> Any:
-        """The moved x."""
-        return F.softshrink(x, self.lambd)
 
-    def extra_repr(self) -> str:
-        """The settings."""
-        return f"lambd={self.lambd}"
-
-
-class Threshold(_MaybeInPlace):
+class Threshold(_MaybeInPlace, function=F.threshold):
     """x where x > threshold, else `value`; see `nn.functional.threshold`."""
 
     def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
@@ -300,29 +215,13 @@ class Threshold(_MaybeInPlace):
         self.threshold = threshold
         self.value = value
 
-    def forward(self, x: Any) -> Any:
-        """Either x or `value`."""
-        return F.threshold(x, self.threshold, self.value)
 
-    def extra_repr(self) -> str:
-        """The settings."""
-        return f"threshold={self.threshold}, value={self.value}"
-
-
-class GLU(Module):
+class GLU(FunctionLayer, function=F.glu):
     """The first half of x along `dim` times σ of the second; see `nn.functional.glu`."""
 
     def __init__(self, dim: int = -1) -> None:
         super().__init__()
         self.dim = dim
-
-    def forward(self, x: Any) -> Any:
-        """The gated half."""
-        return F.glu(x, self.dim)
-
-    def extra_repr(self) -> str:
-        """The settings."""
-        return f"dim={self.dim}"
 
 
 class PReLU(Module):

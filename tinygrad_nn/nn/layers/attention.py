@@ -16,6 +16,8 @@ from ..functional.attention import attend, causal, merged
 from ..module import Module, Parameter
 from .linear import Linear
 
+__all__ = ["MultiheadAttention"]
+
 
 class MultiheadAttention(Module):
     """Attention by several heads, each with projections of its own (Vaswani et al., 2017).

@@ -11,15 +11,18 @@ import numpy.typing as npt
 from ...ops.shapes import pad
 from .. import functional as F
 from .. import init
+from ..function_layer import FunctionLayer
 from ..functional.convolution import check_groups, paddings
-from ..functional.geometry import whole_numbers
-from ..module import Module, Parameter
+from ..module import Parameter
+from ..windows import whole_numbers
+
+__all__ = ["Conv1d", "Conv2d", "ConvTranspose1d", "ConvTranspose2d", "Fold", "Unfold"]
 
 #: PyTorch's names of what is added around the input, and those of `tinygrad_nn.pad`.
 _MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 
 
-class _Conv(Module):
+class _Conv(FunctionLayer):
     """What convolutions of any number of axes share."""
 
     _axes: int
@@ -33,14 +36,14 @@ class _Conv(Module):
         in_channels: int,
         out_channels: int,
         kernel_size: Any,
-        stride: Any,
-        padding: Any,
-        dilation: Any,
-        groups: int,
-        bias: bool,
-        padding_mode: str,
-        dtype: npt.DTypeLike,
-        generator: np.random.Generator | None,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        dtype: npt.DTypeLike = np.float32,
+        generator: np.random.Generator | None = None,
     ) -> None:
         super().__init__()
         name, n = type(self).__name__, self._axes
@@ -59,12 +62,13 @@ class _Conv(Module):
         channels = (in_channels, out_channels) if self._transposed else (out_channels, in_channels)
         shape = (channels[0], channels[1] // groups, *self.kernel_size)
         bound = 1 / math.sqrt(init.fans(shape)[0])
-        self.weight = Parameter(np.empty(shape, dtype))
-        init.uniform_(self.weight, -bound, bound, generator)
-        self.bias = None
-        if bias:
-            self.bias = Parameter(np.empty(out_channels, dtype))
-            init.uniform_(self.bias, -bound, bound, generator)
+        self.weight = init.uniform_(Parameter(np.empty(shape, dtype)), -bound, bound, generator)
+        self.bias = init.uniform_(Parameter(np.empty(out_channels, dtype)), -bound, bound, generator) if bias else None
+
+    def forward(self, x: Any) -> Any:
+        """The convolution of x."""
+        x, padding = self._padded(x)
+        return self._function(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
     def extra_repr(self) -> str:
         """The settings, those that are usual left out."""
@@ -85,7 +89,7 @@ class _Conv(Module):
         return pad(x, widths, _MODES[self.padding_mode]), 0
 
 
-class Conv1d(_Conv):
+class Conv1d(_Conv, function=F.conv1d):
     """Convolution along one axis, from (batch, in_channels, length) to (batch, out_channels, windows); see `Conv2d`.
 
     Examples
@@ -98,41 +102,8 @@ class Conv1d(_Conv):
 
     _axes = 1
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Any,
-        stride: Any = 1,
-        padding: Any = 0,
-        dilation: Any = 1,
-        groups: int = 1,
-        bias: bool = True,
-        padding_mode: str = "zeros",
-        dtype: npt.DTypeLike = np.float32,
-        generator: np.random.Generator | None = None,
-    ) -> None:
-        super().__init__(
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            padding,
-            dilation,
-            groups,
-            bias,
-            padding_mode,
-            dtype,
-            generator,
-        )
 
-    def forward(self, x: Any) -> Any:
-        """The convolution of x."""
-        x, padding = self._padded(x)
-        return F.conv1d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
-
-
-class Conv2d(_Conv):
+class Conv2d(_Conv, function=F.conv2d):
     """Filters that slide over pictures; see `nn.functional.conv2d`.
 
     Parameters
@@ -175,39 +146,6 @@ class Conv2d(_Conv):
 
     _axes = 2
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Any,
-        stride: Any = 1,
-        padding: Any = 0,
-        dilation: Any = 1,
-        groups: int = 1,
-        bias: bool = True,
-        padding_mode: str = "zeros",
-        dtype: npt.DTypeLike = np.float32,
-        generator: np.random.Generator | None = None,
-    ) -> None:
-        super().__init__(
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            padding,
-            dilation,
-            groups,
-            bias,
-            padding_mode,
-            dtype,
-            generator,
-        )
-
-    def forward(self, x: Any) -> Any:
-        """The convolution of x."""
-        x, padding = self._padded(x)
-        return F.conv2d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
-
 
 class _ConvTranspose(_Conv):
     """What transposed convolutions of any number of axes share."""
@@ -238,6 +176,12 @@ class _ConvTranspose(_Conv):
         super().__init__(in_channels, out_channels, *settings)
         self.output_padding = extra
 
+    def forward(self, x: Any, output_size: Any = None) -> Any:
+        """The transposed convolution of x, of a given size along each axis if there are several."""
+        extra = self._output_padding(x, output_size)
+        settings = (self.stride, self.padding, extra, self.groups, self.dilation)
+        return self._function(x, self.weight, self.bias, *settings)
+
     def _output_padding(self, x: Any, output_size: Any) -> Any:
         """What makes the result as large as is asked for."""
         if output_size is None:
@@ -262,20 +206,13 @@ class _ConvTranspose(_Conv):
         return text if usual else f"{text}, output_padding={self.output_padding}"
 
 
-class ConvTranspose1d(_ConvTranspose):
+class ConvTranspose1d(_ConvTranspose, function=F.conv_transpose1d):
     """Transposed convolution along one axis; see `ConvTranspose2d`."""
 
     _axes = 1
 
-    def forward(self, x: Any, output_size: Any = None) -> Any:
-        """The transposed convolution of x."""
-        extra = self._output_padding(x, output_size)
-        return F.conv_transpose1d(
-            x, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation
-        )
 
-
-class ConvTranspose2d(_ConvTranspose):
+class ConvTranspose2d(_ConvTranspose, function=F.conv_transpose2d):
     """The way back from a small picture to a large one; see `nn.functional.conv_transpose2d`.
 
     Parameters
@@ -303,15 +240,8 @@ class ConvTranspose2d(_ConvTranspose):
 
     _axes = 2
 
-    def forward(self, x: Any, output_size: Any = None) -> Any:
-        """The transposed convolution of x, of a given height and width if there are several."""
-        extra = self._output_padding(x, output_size)
-        return F.conv_transpose2d(
-            x, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation
-        )
 
-
-class Unfold(Module):
+class Unfold(FunctionLayer, function=F.unfold):
     """The elements of all windows as columns; see `nn.functional.unfold`."""
 
     def __init__(self, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> None:
@@ -321,16 +251,8 @@ class Unfold(Module):
         self.padding = padding
         self.stride = stride
 
-    def forward(self, x: Any) -> Any:
-        """The columns."""
-        return F.unfold(x, self.kernel_size, self.dilation, self.padding, self.stride)
 
-    def extra_repr(self) -> str:
-        """The settings."""
-        return f"kernel_size={self.kernel_size}, dilation={self.dilation}, padding={self.padding}, stride={self.stride}"
-
-
-class Fold(Unfold):
+class Fold(Unfold, function=F.fold):
     """Columns of windows added up where they overlap; see `nn.functional.fold`."""
 
     def __init__(
@@ -338,11 +260,3 @@ class Fold(Unfold):
     ) -> None:
         super().__init__(kernel_size, dilation, padding, stride)
         self.output_size = output_size
-
-    def forward(self, x: Any) -> Any:
-        """The sums."""
-        return F.fold(x, self.output_size, self.kernel_size, self.dilation, self.padding, self.stride)
-
-    def extra_repr(self) -> str:
-        """The settings."""
-        return f"output_size={self.output_size}, {super().extra_repr()}"

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from .. import functional as F
 from ..checks import check_probability
-from ..module import Module
+from ..function_layer import FunctionLayer
 
 if TYPE_CHECKING:
     import numpy as np
 
+__all__ = ["AlphaDropout", "Dropout", "Dropout1d", "Dropout2d"]
 
-class Dropout(Module):
+
+class Dropout(FunctionLayer, function=F.dropout):
     """Each element set to 0 with probability `p` in training, the others scaled by 1/(1 − p); in evaluation, nothing.
 
     Parameters
@@ -40,6 +42,8 @@ class Dropout(Module):
     tensor([1., 1.])
     """
 
+    _unshown = ("inplace", "generator")
+
     def __init__(self, p: float = 0.5, inplace: bool = False, generator: np.random.Generator | None = None) -> None:
         super().__init__()
         check_probability(p)
@@ -50,15 +54,11 @@ class Dropout(Module):
         self.generator = generator
 
     def forward(self, x: Any) -> Any:
-        """In training, x with elements dropped; else x."""
-        return F.dropout(x, self.p, self.training, generator=self.generator)
-
-    def extra_repr(self) -> str:
-        """The settings."""
-        return f"p={self.p}"
+        """In training, x with elements or channels dropped; else x."""
+        return self._function(x, self.p, self.training, generator=self.generator)
 
 
-class Dropout1d(Dropout):
+class Dropout1d(Dropout, function=F.dropout1d):
     """Whole channels of inputs of shape (N, C, L) or (C, L) set to 0 in training; see `Dropout`.
 
     Examples
@@ -69,12 +69,8 @@ class Dropout1d(Dropout):
     tensor([2., 2., 2., 0.])
     """
 
-    def forward(self, x: Any) -> Any:
-        """In training, x with channels dropped; else x."""
-        return F.dropout1d(x, self.p, self.training, generator=self.generator)
 
-
-class Dropout2d(Dropout):
+class Dropout2d(Dropout, function=F.dropout2d):
     """Whole channels of pictures of shape (N, C, H, W) set to 0 in training; see `Dropout`.
 
     Notes
@@ -89,12 +85,8 @@ class Dropout2d(Dropout):
     (2, 3, 4, 4)
     """
 
-    def forward(self, x: Any) -> Any:
-        """In training, x with channels dropped; else x."""
-        return F.dropout2d(x, self.p, self.training, generator=self.generator)
 
-
-class AlphaDropout(Dropout):
+class AlphaDropout(Dropout, function=F.alpha_dropout):
     """Dropout for networks of `SELU`s, which keeps mean 0 and variance 1; see `nn.functional.alpha_dropout`.
 
     Examples
@@ -104,7 +96,3 @@ class AlphaDropout(Dropout):
     >>> nn.AlphaDropout(0.1)(tg.zeros((3, 4))).shape
     (3, 4)
     """
-
-    def forward(self, x: Any) -> Any:
-        """In training, x with elements dropped; else x."""
-        return F.alpha_dropout(x, self.p, self.training, generator=self.generator)

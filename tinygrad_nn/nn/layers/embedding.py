@@ -16,6 +16,8 @@ from ..module import Module, Parameter
 if TYPE_CHECKING:
     from ...tensor.tensor import ArrayLike
 
+__all__ = ["Embedding"]
+
 Self = TypeVar("Self", bound="Embedding")
 
 

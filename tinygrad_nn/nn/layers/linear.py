@@ -12,7 +12,10 @@ from ...ops.shapes import reshape, shape_of
 from .. import functional as F
 from .. import init
 from ..checks import check_sizes
+from ..function_layer import FunctionLayer
 from ..module import Module, Parameter
+
+__all__ = ["Bilinear", "Flatten", "Identity", "Linear", "Unflatten"]
 
 
 class Linear(Module):
@@ -61,12 +64,8 @@ class Linear(Module):
         self.in_features = in_features
         self.out_features = out_features
         bound = 1 / math.sqrt(in_features)
-        self.weight = Parameter(np.empty((out_features, in_features), dtype))
-        init.uniform_(self.weight, -bound, bound, generator)
-        self.bias = None
-        if bias:
-            self.bias = Parameter(np.empty(out_features, dtype))
-            init.uniform_(self.bias, -bound, bound, generator)
+        self.weight = init.uniform_(Parameter(np.empty((out_features, in_features), dtype)), -bound, bound, generator)
+        self.bias = init.uniform_(Parameter(np.empty(out_features, dtype)), -bound, bound, generator) if bias else None
 
     def forward(self, x: Any) -> Any:
         """The map x·Wᵀ + b, from shape (…, in_features) to (…, out_features)."""
@@ -88,7 +87,7 @@ class Identity(Module):
         return x
 
 
-class Flatten(Module):
+class Flatten(FunctionLayer, function=F.flatten):
     """The axes from `start_dim` to `end_dim` as one.
 
     Examples
@@ -104,14 +103,9 @@ class Flatten(Module):
         self.start_dim = start_dim
         self.end_dim = end_dim
 
-    def forward(self, x: Any) -> Any:
-        """The input with fewer axes."""
-        return F.flatten(x, self.start_dim, self.end_dim)
-
     def extra_repr(self) -> str:
         """The settings, where they are not the usual ones."""
-        usual = (self.start_dim, self.end_dim) == (1, -1)
-        return "" if usual else f"start_dim={self.start_dim}, end_dim={self.end_dim}"
+        return "" if (self.start_dim, self.end_dim) == (1, -1) else super().extra_repr()
 
 
 class Unflatten(Module):
@@ -200,12 +194,10 @@ class Bilinear(Module):
         self.in2_features = in2_features
         self.out_features = out_features
         bound = 1 / math.sqrt(in1_features)
-        self.weight = Parameter(np.empty((out_features, in1_features, in2_features), dtype))
-        init.uniform_(self.weight, -bound, bound, generator)
-        self.bias = None
-        if bias:
-            self.bias = Parameter(np.empty(out_features, dtype))
-            init.uniform_(self.bias, -bound, bound, generator)
+        self.weight = init.uniform_(
+            Parameter(np.empty((out_features, in1_features, in2_features), dtype)), -bound, bound, generator
+        )
+        self.bias = init.uniform_(Parameter(np.empty(out_features, dtype)), -bound, bound, generator) if bias else None
 
     def forward(self, input1: Any, input2: Any) -> Any:
         """The forms, from shapes (…, in1_features) and (…, in2_features) to (…, out_features)."""

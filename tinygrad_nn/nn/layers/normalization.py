@@ -15,10 +15,25 @@ from ..checks import check_sizes
 from ..functional.normalization import as_shape
 from ..module import Module, Parameter
 
+__all__ = ["BatchNorm1d", "BatchNorm2d", "GroupNorm", "LayerNorm", "RMSNorm"]
 
-class _BatchNorm(Module):
+
+class _Scaled(Module):
+    """A layer with a weight of ones, and maybe a bias of zeros."""
+
     weight: Parameter | None
     bias: Parameter | None
+
+    def _make_parameters(self, shape: tuple[int, ...], dtype: npt.DTypeLike, weight: bool, bias: bool) -> None:
+        self.weight = Parameter(np.ones(shape, dtype)) if weight else None
+        self.bias = Parameter(np.zeros(shape, dtype)) if bias else None
+
+    def _without_bias(self, affine: bool) -> str:
+        """What `repr` adds where there is a weight alone."""
+        return ", bias=False" if affine and self.bias is None else ""
+
+
+class _BatchNorm(_Scaled):
     running_mean: Tensor | None
     running_var: Tensor | None
     num_batches_tracked: Tensor | None
@@ -47,8 +62,7 @@ class _BatchNorm(Module):
         self.momentum = momentum
         self.affine = affine
         self.track_running_stats = track_running_stats
-        self.weight = Parameter(np.ones(num_features, dtype)) if affine else None
-        self.bias = Parameter(np.zeros(num_features, dtype)) if affine and bias else None
+        self._make_parameters((num_features,), dtype, affine, affine and bias)
         self.register_buffer("running_mean", np.zeros(num_features, dtype) if track_running_stats else None)
         self.register_buffer("running_var", np.ones(num_features, dtype) if track_running_stats else None)
         self.register_buffer("num_batches_tracked", np.int64(0) if track_running_stats else None)
@@ -88,7 +102,7 @@ class _BatchNorm(Module):
 
     def extra_repr(self) -> str:
         """The settings."""
-        bias = "" if not self.affine or self.bias is not None else ", bias=False"
+        bias = self._without_bias(self.affine)
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
             f"track_running_stats={self.track_running_stats}{bias}"
@@ -162,17 +176,6 @@ class BatchNorm2d(_BatchNorm):
     _form = "(N, C, H, W)"
 
 
-class _Scaled(Module):
-    """A layer with a weight of ones, and maybe a bias of zeros."""
-
-    weight: Parameter | None
-    bias: Parameter | None
-
-    def _make_parameters(self, shape: tuple[int, ...], dtype: npt.DTypeLike, weight: bool, bias: bool) -> None:
-        self.weight = Parameter(np.ones(shape, dtype)) if weight else None
-        self.bias = Parameter(np.zeros(shape, dtype)) if bias else None
-
-
 class LayerNorm(_Scaled):
     """Each sample freed of the mean and variance over its last axes; see `nn.functional.layer_norm`.
 
@@ -221,7 +224,7 @@ class LayerNorm(_Scaled):
 
     def extra_repr(self) -> str:
         """The settings."""
-        bias = "" if not self.elementwise_affine or self.bias is not None else ", bias=False"
+        bias = self._without_bias(self.elementwise_affine)
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}{bias}"
 
 
@@ -322,5 +325,5 @@ class GroupNorm(_Scaled):
 
     def extra_repr(self) -> str:
         """The settings."""
-        bias = "" if not self.affine or self.bias is not None else ", bias=False"
+        bias = self._without_bias(self.affine)
         return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}{bias}"

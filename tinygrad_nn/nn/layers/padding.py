@@ -9,6 +9,19 @@ import numpy as np
 from .. import functional as F
 from ..module import Module
 
+__all__ = [
+    "CircularPad1d",
+    "CircularPad2d",
+    "ConstantPad1d",
+    "ConstantPad2d",
+    "ReflectionPad1d",
+    "ReflectionPad2d",
+    "ReplicationPad1d",
+    "ReplicationPad2d",
+    "ZeroPad1d",
+    "ZeroPad2d",
+]
+
 
 class _Pad(Module):
     """Elements added at the ends of the last axes."""

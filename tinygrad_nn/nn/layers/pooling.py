@@ -5,10 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from .. import functional as F
-from ..module import Module
+from ..function_layer import FunctionLayer
+
+__all__ = [
+    "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d",
+    "AdaptiveMaxPool1d",
+    "AdaptiveMaxPool2d",
+    "AvgPool1d",
+    "AvgPool2d",
+    "LPPool1d",
+    "LPPool2d",
+    "MaxPool1d",
+    "MaxPool2d",
+]
 
 
-class _MaxPool(Module):
+class _MaxPool(FunctionLayer):
     """What max pooling of any number of axes shares."""
 
     def __init__(
@@ -28,25 +41,12 @@ class _MaxPool(Module):
         self.return_indices = return_indices
         self.ceil_mode = ceil_mode
 
-    def extra_repr(self) -> str:
-        """The settings."""
-        return (
-            f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, dilation={self.dilation}, "
-            f"ceil_mode={self.ceil_mode}"
-        )
 
-
-class MaxPool1d(_MaxPool):
+class MaxPool1d(_MaxPool, function=F.max_pool1d):
     """The largest element of each window along one axis; see `nn.functional.max_pool2d`."""
 
-    def forward(self, x: Any) -> Any:
-        """The largest elements."""
-        return F.max_pool1d(
-            x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode, self.return_indices
-        )
 
-
-class MaxPool2d(_MaxPool):
+class MaxPool2d(_MaxPool, function=F.max_pool2d):
     """The largest element of each window; see `nn.functional.max_pool2d`.
 
     Parameters
@@ -62,15 +62,11 @@ class MaxPool2d(_MaxPool):
     (10, 20, 12, 12)
     """
 
-    def forward(self, x: Any) -> Any:
-        """The largest elements."""
-        return F.max_pool2d(
-            x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode, self.return_indices
-        )
 
-
-class AvgPool1d(Module):
+class AvgPool1d(FunctionLayer, function=F.avg_pool1d):
     """The mean of each window along one axis; see `nn.functional.avg_pool2d`."""
+
+    _unshown = ("ceil_mode", "count_include_pad", "divisor_override")
 
     def __init__(
         self,
@@ -87,16 +83,8 @@ class AvgPool1d(Module):
         self.ceil_mode = ceil_mode
         self.count_include_pad = count_include_pad
 
-    def forward(self, x: Any) -> Any:
-        """The means."""
-        return F.avg_pool1d(x, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad)
 
-    def extra_repr(self) -> str:
-        """The settings."""
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
-
-
-class AvgPool2d(AvgPool1d):
+class AvgPool2d(AvgPool1d, function=F.avg_pool2d):
     """The mean of each window; see `nn.functional.avg_pool2d`.
 
     Examples
@@ -119,20 +107,8 @@ class AvgPool2d(AvgPool1d):
         super().__init__(kernel_size, stride, padding, ceil_mode, count_include_pad)
         self.divisor_override = divisor_override
 
-    def forward(self, x: Any) -> Any:
-        """The means."""
-        return F.avg_pool2d(
-            x,
-            self.kernel_size,
-            self.stride,
-            self.padding,
-            self.ceil_mode,
-            self.count_include_pad,
-            self.divisor_override,
-        )
 
-
-class LPPool1d(Module):
+class LPPool1d(FunctionLayer, function=F.lp_pool1d):
     """The norm of each window along one axis; see `nn.functional.lp_pool2d`."""
 
     def __init__(self, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> None:
@@ -142,19 +118,8 @@ class LPPool1d(Module):
         self.stride = stride
         self.ceil_mode = ceil_mode
 
-    def forward(self, x: Any) -> Any:
-        """The norms."""
-        return F.lp_pool1d(x, self.norm_type, self.kernel_size, self.stride, self.ceil_mode)
 
-    def extra_repr(self) -> str:
-        """The settings."""
-        return (
-            f"norm_type={self.norm_type}, kernel_size={self.kernel_size}, stride={self.stride}, "
-            f"ceil_mode={self.ceil_mode}"
-        )
-
-
-class LPPool2d(LPPool1d):
+class LPPool2d(LPPool1d, function=F.lp_pool2d):
     """The norm of each window, for `norm_type` 2 the root of the sum of squares; see `nn.functional.lp_pool2d`.
 
     Examples
@@ -165,28 +130,16 @@ class LPPool2d(LPPool1d):
     (10, 20, 12, 12)
     """
 
-    def forward(self, x: Any) -> Any:
-        """The norms."""
-        return F.lp_pool2d(x, self.norm_type, self.kernel_size, self.stride, self.ceil_mode)
 
-
-class AdaptiveAvgPool1d(Module):
+class AdaptiveAvgPool1d(FunctionLayer, function=F.adaptive_avg_pool1d):
     """The mean of each of `output_size` windows along one axis; see `nn.functional.adaptive_avg_pool2d`."""
 
     def __init__(self, output_size: Any) -> None:
         super().__init__()
         self.output_size = output_size
 
-    def forward(self, x: Any) -> Any:
-        """The means."""
-        return F.adaptive_avg_pool1d(x, self.output_size)
 
-    def extra_repr(self) -> str:
-        """The settings."""
-        return f"output_size={self.output_size}"
-
-
-class AdaptiveAvgPool2d(AdaptiveAvgPool1d):
+class AdaptiveAvgPool2d(AdaptiveAvgPool1d, function=F.adaptive_avg_pool2d):
     """The mean of each of so many windows, whatever the size of the input; see `nn.functional.adaptive_avg_pool2d`.
 
     Examples
@@ -197,26 +150,14 @@ class AdaptiveAvgPool2d(AdaptiveAvgPool1d):
     (1, 8, 5, 9)
     """
 
-    def forward(self, x: Any) -> Any:
-        """The means."""
-        return F.adaptive_avg_pool2d(x, self.output_size)
 
-
-class AdaptiveMaxPool1d(AdaptiveAvgPool1d):
+class AdaptiveMaxPool1d(AdaptiveAvgPool1d, function=F.adaptive_max_pool1d):
     """The largest element of each of `output_size` windows along one axis; see `nn.functional.adaptive_max_pool2d`."""
 
     def __init__(self, output_size: Any, return_indices: bool = False) -> None:
         super().__init__(output_size)
         self.return_indices = return_indices
 
-    def forward(self, x: Any) -> Any:
-        """The largest elements."""
-        return F.adaptive_max_pool1d(x, self.output_size, self.return_indices)
 
-
-class AdaptiveMaxPool2d(AdaptiveMaxPool1d):
+class AdaptiveMaxPool2d(AdaptiveMaxPool1d, function=F.adaptive_max_pool2d):
     """The largest element of each of so many windows; see `nn.functional.adaptive_max_pool2d`."""
-
-    def forward(self, x: Any) -> Any:
-        """The largest elements."""
-        return F.adaptive_max_pool2d(x, self.output_size, self.return_indices)

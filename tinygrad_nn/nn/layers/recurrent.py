@@ -9,17 +9,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...ops.layers.recurrent import rnn_sequence, running, steps_of
+from ...ops.layers.recurrent import rnn_sequence
 from ...ops.layers.recurrent_gru import gru_sequence
 from ...ops.layers.recurrent_lstm import lstm_sequence
 from ...ops.shapes import concat, reshape, stack, swapaxes
 from .. import functional as F
 from .. import init
 from ..checks import as_operand, check_sizes
-from ..functional.recurrent import lstm_step
+from ..functional.recurrent import projected_lstm, turned
+from ..functional.recurrent_cell import check_nonlinearity
 from ..module import Module, Parameter
 from ..utils.rnn import PackedSequence, sizes_of
-from .recurrent_cell import check_nonlinearity
+
+__all__ = ["GRU", "LSTM", "RNN"]
 
 
 class RNNBase(Module):
@@ -32,6 +34,21 @@ class RNNBase(Module):
         self,
         input_size: int,
         hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        *,
+        dtype: npt.DTypeLike = np.float32,
+        generator: np.random.Generator | None = None,
+    ) -> None:
+        self._make(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0, dtype, generator)
+
+    def _make(
+        self,
+        input_size: int,
+        hidden_size: int,
         num_layers: int,
         bias: bool,
         batch_first: bool,
@@ -41,6 +58,7 @@ class RNNBase(Module):
         dtype: npt.DTypeLike,
         generator: np.random.Generator | None,
     ) -> None:
+        """The parts; called by constructors alone, whose callers a warning blames."""
         super().__init__()
         name = type(self).__name__
         check_sizes(name, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
@@ -101,6 +119,11 @@ class RNNBase(Module):
         raise NotImplementedError
 
     # --- all of them -------------------------------------------------------------------------------------------------
+
+    def forward(self, input: Any, hx: Any = None) -> tuple[Any, Any]:
+        """Every state of the last layer, and the last state of each layer and direction."""
+        every, (last,) = self._forward(input, None if hx is None else (hx,))
+        return every, last
 
     def _forward(self, input: Any, states: tuple[Any, ...] | None) -> tuple[Any, list[Any]]:
         """The results in the form of the input, and the last states of all layers and directions."""
@@ -183,21 +206,6 @@ class RNNBase(Module):
         return ", ".join([str(self.input_size), str(self.hidden_size), *more])
 
 
-def turned(rows: Any, sizes: Any) -> Any:
-    """The rows with each sequence turned round."""
-    if isinstance(sizes, int):
-        shape = rows.shape
-        return reshape(reshape(rows, shape=(shape[0] // sizes if sizes else 0, sizes, shape[1]))[::-1], shape=shape)
-    return rows[_turned_places(sizes)]
-
-
-def _turned_places(sizes: tuple[int, ...]) -> Any:
-    """Which row stands at each place once each sequence is turned round."""
-    counts = (np.asarray(sizes)[:, None] > np.arange(sizes[0])).sum(0)
-    starts = np.array([start for start, _ in steps_of(sizes, 0)])
-    return np.concatenate([starts[counts[:size] - 1 - t] + np.arange(size) for t, size in enumerate(sizes)])
-
-
 class RNN(RNNBase):
     """A plain recurrent network over sequences: h_t = tanh(x_t·W_ihᵀ + b_ih + h_(t−1)·W_hhᵀ + b_hh).
 
@@ -260,17 +268,10 @@ class RNN(RNNBase):
     ) -> None:
         check_nonlinearity("RNN", nonlinearity)
         self.nonlinearity = nonlinearity
-        super().__init__(
-            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0, dtype, generator
-        )
+        self._make(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0, dtype, generator)
 
     def _run(self, x: Any, states: tuple[Any, ...], weights: list[Parameter], sizes: Any) -> tuple[Any, ...]:
         every, last = rnn_sequence(x, *states, *weights, sizes=sizes, relu=self.nonlinearity == "relu")
-        return every, last
-
-    def forward(self, input: Any, hx: Any = None) -> tuple[Any, Any]:
-        """Every state of the last layer, and the last state of each layer and direction."""
-        every, (last,) = self._forward(input, None if hx is None else (hx,))
         return every, last
 
 
@@ -324,28 +325,15 @@ class LSTM(RNNBase):
         dtype: npt.DTypeLike = np.float32,
         generator: np.random.Generator | None = None,
     ) -> None:
-        super().__init__(
+        self._make(
             input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, dtype, generator
         )
 
     def _run(self, x: Any, states: tuple[Any, ...], weights: list[Parameter], sizes: Any) -> tuple[Any, ...]:
         if self.proj_size:
-            return self._run_projected(x, states, weights, sizes)
+            return projected_lstm(x, states, weights, sizes)
         every, h, c, *_ = lstm_sequence(x, *states, *weights, sizes=sizes)
         return every, h, c
-
-    def _run_projected(self, x: Any, states: tuple[Any, ...], weights: list[Parameter], sizes: Any) -> tuple[Any, ...]:
-        w_ih, w_hh, *biases, w_hr = weights
-        b_ih, b_hh = biases or (None, None)
-        h, c = states
-        every = []
-        for start, stop in steps_of(sizes, x.shape[0]):
-            size = stop - start
-            new_h, new_c = lstm_step(x[start:stop], h[:size], c[:size], w_ih, w_hh, b_ih, b_hh)
-            new_h = F.linear(new_h, w_hr)
-            h, c = running(h, new_h), running(c, new_c)
-            every.append(new_h)
-        return (concat(every) if every else x[:, :0] @ w_hr.T[:0], h, c)
 
     def forward(self, input: Any, hx: Any = None) -> tuple[Any, tuple[Any, Any]]:
         """Every h of the last layer, and the last h and c of each layer and direction."""
@@ -386,31 +374,6 @@ class GRU(RNNBase):
 
     _gates = 3
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        *,
-        dtype: npt.DTypeLike = np.float32,
-        generator: np.random.Generator | None = None,
-    ) -> None:
-        super().__init__(
-            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0, dtype, generator
-        )
-
     def _run(self, x: Any, states: tuple[Any, ...], weights: list[Parameter], sizes: Any) -> tuple[Any, ...]:
         every, last, _ = gru_sequence(x, *states, *weights, sizes=sizes)
         return every, last
-
-    def forward(self, input: Any, hx: Any = None) -> tuple[Any, Any]:
-        """Every state of the last layer, and the last state of each layer and direction."""
-        every, (last,) = self._forward(input, None if hx is None else (hx,))
-        return every, last
-
-
-__all__ = ["GRU", "LSTM", "RNN"]

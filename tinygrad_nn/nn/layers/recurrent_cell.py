@@ -10,8 +10,10 @@ import numpy.typing as npt
 
 from .. import init
 from ..checks import as_operand, check_sizes
-from ..functional.recurrent import gru_step, lstm_step, rnn_step
+from ..functional.recurrent_cell import check_nonlinearity, gru_step, lstm_step, rnn_step
 from ..module import Module, Parameter
+
+__all__ = ["GRUCell", "LSTMCell", "RNNCell"]
 
 
 class RNNCellBase(Module):
@@ -22,18 +24,27 @@ class RNNCellBase(Module):
     bias_ih: Parameter | None
     bias_hh: Parameter | None
 
+    _gates: int
+
     def __init__(
-        self, input_size: int, hidden_size: int, bias: bool, gates: int, dtype: npt.DTypeLike, generator: Any
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        *,
+        dtype: npt.DTypeLike = np.float32,
+        generator: np.random.Generator | None = None,
     ) -> None:
         super().__init__()
         check_sizes(type(self).__name__, input_size=input_size, hidden_size=hidden_size)
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.bias = bias
-        self.weight_ih = Parameter(np.empty((gates * hidden_size, input_size), dtype))
-        self.weight_hh = Parameter(np.empty((gates * hidden_size, hidden_size), dtype))
-        self.bias_ih = Parameter(np.empty(gates * hidden_size, dtype)) if bias else None
-        self.bias_hh = Parameter(np.empty(gates * hidden_size, dtype)) if bias else None
+        rows = self._gates * hidden_size
+        self.weight_ih = Parameter(np.empty((rows, input_size), dtype))
+        self.weight_hh = Parameter(np.empty((rows, hidden_size), dtype))
+        self.bias_ih = Parameter(np.empty(rows, dtype)) if bias else None
+        self.bias_hh = Parameter(np.empty(rows, dtype)) if bias else None
         self.reset_parameters(generator)
 
     def reset_parameters(self, generator: np.random.Generator | None = None) -> None:
@@ -94,6 +105,8 @@ class RNNCell(RNNCellBase):
     (2, 4)
     """
 
+    _gates = 1
+
     def __init__(
         self,
         input_size: int,
@@ -105,7 +118,7 @@ class RNNCell(RNNCellBase):
         generator: np.random.Generator | None = None,
     ) -> None:
         check_nonlinearity("RNNCell", nonlinearity)
-        super().__init__(input_size, hidden_size, bias, 1, dtype, generator)
+        super().__init__(input_size, hidden_size, bias, dtype=dtype, generator=generator)
         self.nonlinearity = nonlinearity
 
     def forward(self, input: Any, hx: Any = None) -> Any:
@@ -116,12 +129,6 @@ class RNNCell(RNNCellBase):
     def extra_repr(self) -> str:
         """The settings."""
         return super().extra_repr() + ("" if self.nonlinearity == "tanh" else f", nonlinearity={self.nonlinearity}")
-
-
-def check_nonlinearity(what: str, nonlinearity: str) -> None:
-    """Refuse any but those that there are."""
-    if nonlinearity not in ("tanh", "relu"):
-        raise ValueError(f'{what}: nonlinearity must be "tanh" or "relu", not {nonlinearity!r}')
 
 
 class LSTMCell(RNNCellBase):
@@ -161,16 +168,7 @@ class LSTMCell(RNNCellBase):
     ((2, 4), (2, 4))
     """
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        *,
-        dtype: npt.DTypeLike = np.float32,
-        generator: np.random.Generator | None = None,
-    ) -> None:
-        super().__init__(input_size, hidden_size, bias, 4, dtype, generator)
+    _gates = 4
 
     def forward(self, input: Any, hx: Any = None) -> tuple[Any, Any]:
         """The next h and c."""
@@ -211,21 +209,9 @@ class GRUCell(RNNCellBase):
     (2, 4)
     """
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        *,
-        dtype: npt.DTypeLike = np.float32,
-        generator: np.random.Generator | None = None,
-    ) -> None:
-        super().__init__(input_size, hidden_size, bias, 3, dtype, generator)
+    _gates = 3
 
     def forward(self, input: Any, hx: Any = None) -> Any:
         """The next state."""
         (h,) = self._checked(input, hx)
         return gru_step(input, h, *self._weights())
-
-
-__all__ = ["GRUCell", "LSTMCell", "RNNCell"]

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...core.graph import StandIn
 from ...core.moved import publish
 from ...ops.shapes import concat, reshape
 from ...tensor.tensor import Tensor, plain_tensor
+from ..checks import is_recorded
 
 
 class PackedSequence(NamedTuple):
@@ -53,14 +53,9 @@ def invert_permutation(permutation: Any) -> Tensor | None:
     return plain_tensor(np.argsort(np.asarray(permutation), kind="stable"))
 
 
-def _is_recorded(x: Any) -> bool:
-    """Whether something stands for numbers that differ from call to call of a compiled function."""
-    return isinstance(x, StandIn) or isinstance(getattr(x, "_value", None), StandIn)
-
-
 def _whole_numbers(what: str, values: Any) -> np.ndarray[Any, Any]:
     """Lengths as an array of integers, none of them below 1."""
-    if _is_recorded(values):
+    if is_recorded(values):
         raise TypeError(
             f"{what}: the shapes of what is computed depend on the lengths, so a compiled function cannot take them as "
             "a Tensor or array, whose numbers differ from call to call: give a list or tuple of ints"
@@ -197,7 +192,7 @@ def pad_packed_sequence(
 def sizes_of(sequence: PackedSequence) -> tuple[int, ...]:
     """The batch sizes as numbers."""
     sizes = sequence.batch_sizes
-    if _is_recorded(sizes):
+    if is_recorded(sizes):
         raise TypeError(
             "a PackedSequence was given to a compiled function, where its batch sizes, which the shapes of what is "
             "computed depend on, would differ from call to call: pack inside, from lengths given as a tuple of ints"

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...ops.layers.window import Ints, Pairs, extent
-from ...ops.shapes import reshape
-from ..checks import as_operand
+from ..ops.layers.window import Ints, Pairs, extent
+from ..ops.shapes import reshape
+from .checks import as_operand
 
 _AXES = {1: "length", 2: "height, width", 3: "depth, height, width"}
 
