@@ -233,7 +233,7 @@ def is_bracketed(whole: Formula, position: int) -> bool:
     if whole.kind == "choice":
         return found <= CHOICE if position < 2 else found < CHOICE
     if whole.kind == "fence" and whole.sign == "||":
-        return found <= LEVELS["|"]
+        return found <= LEVELS["|"] or any(inner.sign == "||" for inner in part.inside())
     if whole.kind == "power":
         return found < (ATOM if position else POSTFIX)
     if whole.kind == "index":
@@ -251,8 +251,8 @@ def _is_bracketed_in_infix(whole: Formula, position: int, found: int) -> bool:
         return False
     own = level(whole)
     if found != own or part.kind == "prefix":
-        if part.kind == "derivative" and sign == "/":
-            return position > 0
+        if sign == "/" and found == BESIDE and position > 0:
+            return True
         return found < own or (position > 0 and own == SUM and (part.is_negative or part.sign == "+"))
     if own == SUM:
         return position > 0 and (part.kind == "sum" or {sign, part.sign.strip()} != {"+"})
