@@ -277,7 +277,7 @@ SUM, QUOTIENT, NEGATIVE, POWER = infix(A, " + ", B), infix(A, "/", B), constant(
         ("{y}/(2√{x})", SUM, "b/(2√(a + b))", r"b/(2\sqrt{a + b})"),
         ("{y}/(2√{x})", A, "b/(2√a)", r"b/(2\sqrt{a})"),
         ("2{x}", constant(3), "2·3", r"2\cdot 3"),
-        ("2{x}", NEGATIVE, "2(−2)", "2(-2)"),
+        ("2{x}", NEGATIVE, "2·(−2)", r"2\cdot (-2)"),
         ("cos {x}", SUM, "cos (a + b)", r"\cos (a + b)"),
         ("log Σ exp({x})", SUM, "log Σ exp(a + b)", r"\log \sum \exp (a + b)"),
         ("{x}ᵀ", infix(A, " @ ", B), "(a @ b)ᵀ", r"(a @ b)^{\top}"),

@@ -87,7 +87,7 @@ def made(kind: Kind, sign: str, parts: Sequence[Formula]) -> Formula:
     if kind == "power":
         exponent = _computed(parts[1])
         return parts[0] if exponent == Formula("number", "1") else Formula(kind, sign, (parts[0], exponent))
-    if kind == "infix" and not sign and (parts[0].kind != "number" or _starts_with_digit(parts[1])):
+    if kind == "infix" and not sign and not (parts[0].kind == "number" and _stands_beside(parts[1])):
         return Formula(kind, "·", parts)
     if kind == "postfix" and sign == "ᵀ" and (parts[0].kind, parts[0].sign) == ("postfix", "ᵀ"):
         return parts[0].parts[0]
@@ -166,10 +166,17 @@ def _value(part: Formula) -> Any:
     return float(part.sign.replace("−", "-")) if part.kind == "number" else None
 
 
-def _starts_with_digit(part: Formula) -> bool:
+def _first(part: Formula) -> Formula:
+    """The leaf, or what else is one piece, that a formula begins with."""
     while part.parts and part.kind in ("infix", "power", "postfix", "index"):
         part = part.parts[0]
-    return part.kind == "number"
+    return part
+
+
+def _stands_beside(part: Formula) -> bool:
+    """Whether a number can stand before it without a sign: ``2√x``, ``2π``."""
+    first = _first(part)
+    return first.kind in ("name", "symbol", "place", "call") or first.sign in ("√", "∛")
 
 
 # --- brackets --------------------------------------------------------------------------------------------------------
@@ -267,7 +274,7 @@ def _is_bracketed_in_infix(whole: Formula, position: int, found: int) -> bool:
         return inner != sign and (inner, sign) not in (("·", "/"), ("∗", "/"))
     if whole.parts[0].is_constant and sign in ("·", "∗"):
         return False
-    return inner != sign or sign not in _ASSOCIATIVE or _starts_with_digit(part)
+    return inner != sign or sign not in _ASSOCIATIVE or _first(part).kind == "number"
 
 
 def _is_bracketed_after(sign: str, part: Formula, found: int) -> bool:

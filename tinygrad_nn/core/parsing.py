@@ -138,10 +138,12 @@ class _Reader:
         self.at -= 1
         return found
 
-    def _starts(self, signs: str = "√∛(‖⌊⌈⟨") -> bool:
+    def _starts(self, signs: str = "√∛(‖⌊⌈⟨|") -> bool:
         """Whether an operand begins here."""
         if self.kind == "name":
             return self.sign not in _BETWEEN
+        if self.sign == "|" and self.tokens[self.at + 1][2]:  # ``x | y`` is no ``cos |y|``
+            return False
         return self.kind in ("number", "place") or (self.kind == "sign" and self.sign in signs)
 
     def tight(self) -> Formula:
