@@ -1,5 +1,6 @@
 """Derivations: the lessons' texts, paths and sums against the reverse pass, formulas of arrays against its numbers."""
 
+import pickle
 import re
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_nn as tg
+from tests import old_pickles
 from tinygrad_nn import nn
 from tinygrad_nn.core.define import registry
 from tinygrad_nn.core.formula import number
@@ -714,6 +716,18 @@ def test_awkward_names():
     derivation = tg.explain(y, x)
     assert "weight of <b>&$\\{%_^~#" in derivation.text
     assert balanced(derivation.latex)
+
+
+def test_a_derivation_that_an_earlier_release_pickled():
+    derivation = pickle.loads(old_pickles.stored()["derivation"][0])  # noqa: S301
+    assert r"v_{1} &= x\cdot x = 4 &&\quad \frac{dv_{1}}{dx} = x + x = 4" in derivation.latex
+    assert balanced(derivation.latex)
+    again = pickle.loads(pickle.dumps(derivation))  # noqa: S301
+    assert (again.text, again.latex) == (derivation.text, derivation.latex)
+    s = lesson()
+    new = tg.explain(s.J, s.b)
+    again = pickle.loads(pickle.dumps(new))  # noqa: S301
+    assert (again.text, again.latex) == (new.text, new.latex)
 
 
 def test_saving(tmp_path):

@@ -1,4 +1,4 @@
-"""What derivations hold that releases up to 0.5 pickled: the marks that their formulas were written with."""
+"""What derivations hold that were pickled when formulas were text: the marks that stood in it for names."""
 
 from __future__ import annotations
 

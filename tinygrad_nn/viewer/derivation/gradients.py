@@ -37,7 +37,7 @@ def gradients(recording: Recording, paths: Paths) -> dict[Node, Any]:
 
 
 def _copy(node: Node, copies: dict[Node, Node], recording: Recording, leaf: bool) -> Node:
-    """The node as the engine reads it, without hooks; of its inputs only those that lie on a way."""
+    """The node as the engine reads it, without hooks; of its inputs only those that lie on a path."""
     copy = Node()
     copy.op, copy.params, copy.order, copy.value = node.op, node.params, node.order, node.value
     copy.extra = None
@@ -56,7 +56,7 @@ def _copy(node: Node, copies: dict[Node, Node], recording: Recording, leaf: bool
 
 
 def _copied(source: Any, copies: dict[Node, Node]) -> Any:
-    """The copy of an input, or for one that lies on no way a constant: it is not asked for."""
+    """The copy of an input, or for one that lies on no path a constant: it is not asked for."""
     if isinstance(source, Node) and source not in copies and type(source) is not Constant:
         copy = Constant()
         copy.value, copy.order = source.value, source.order
