@@ -236,7 +236,8 @@ def is_bracketed(whole: Formula, position: int) -> bool:
     if whole.kind == "prefix":
         return _is_bracketed_after(whole.sign, part, found)
     if whole.kind == "sum":
-        return found <= SUM if position and part.is_negative is False else found < SUM
+        signed = part.kind == "prefix" and part.sign == "+"
+        return found <= SUM or signed if position and not part.is_negative else found < SUM
     if whole.kind == "choice":
         return found <= CHOICE if position < 2 else found < CHOICE
     if whole.kind == "fence" and whole.sign == "||":
@@ -279,19 +280,13 @@ def _is_bracketed_in_infix(whole: Formula, position: int, found: int) -> bool:
 
 def _is_bracketed_after(sign: str, part: Formula, found: int) -> bool:
     own = PREFIXES.get(sign, WORD)
-    if part.kind == "prefix":
-        tight = own >= WORD or own == NEGATED
-        return (
-            found < NEGATED if own == NEGATED else part.sign in ("−", "+", "not ") if not tight else _looser(sign, part)
-        )
+    if own == NEGATED:
+        return found < NEGATED
+    if part.kind == "prefix":  # words follow on each other, ``log Σ exp(x)``
+        return part.sign in ("−", "+", "not ") or sign in ("√", "∛", "~")
     if own == SIGNED and found == PRODUCT and sign[-1] == " ":
         return part.sign != "·"  # what is summed is seen at a glance
-    return found < {NEGATED: NEGATED, SIGNED: PRODUCT, POWER: POSTFIX}.get(own, POWER)
-
-
-def _looser(sign: str, part: Formula) -> bool:
-    """Whether a prefix after a word or a root needs brackets: no word does, ``log Σ exp(x)``."""
-    return part.sign in ("−", "+", "not ") or sign in ("√", "∛", "~")
+    return found < {SIGNED: PRODUCT, POWER: POSTFIX}.get(own, POWER)
 
 
 # --- printing --------------------------------------------------------------------------------------------------------
