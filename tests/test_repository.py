@@ -187,6 +187,21 @@ def test_imports_run_downwards_and_are_light(path):
             assert name.partition(".")[0] not in HEAVY, f"{path.name} imports {name} at its top"
 
 
+#: Who may ask for the store of the thread itself: where it is made, and what is hot. All others call its functions.
+KNOWING_THE_STORE = {"core/store.py", "core/dispatch.py", "core/reverse.py", "tensor/tensor.py", "optim/optimizer.py"}
+
+
+def test_few_files_ask_for_the_store_of_the_thread():
+    """Outside the compiler, which makes the other kind of it."""
+    found = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr == "store" and ast.unparse(node.value) in ("modes", "Modes")
+    }
+    assert {name for name in found if not name.startswith("compiler/")} == KNOWING_THE_STORE
+
+
 def test_the_root_of_the_package_holds_public_namespaces():
     import tinygrad_nn as tg
 

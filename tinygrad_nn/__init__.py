@@ -39,8 +39,8 @@ from numpy import (
     uint64,
 )
 
-from . import autodiff, linalg, random
-from .autodiff import *  # noqa: F403
+from .autodiff import transforms
+from .autodiff.transforms import *  # noqa: F403
 from .core import modes
 from .core.define import Op, op
 from .core.modes import *  # noqa: F403
@@ -53,15 +53,17 @@ from .ops.reductions import *  # noqa: F403
 from .ops.shapes import *  # noqa: F403
 from .ops.shapes import indexing
 from .ops.shapes.indexing import *  # noqa: F403
-from .random import manual_seed
 from .tensor import creation
 from .tensor.creation import *  # noqa: F403
 from .tensor.tensor import Tensor
 
 if TYPE_CHECKING:
-    from . import data, nn, optim, testing, training
+    from . import data, linalg, nn, optim, random, testing, training
+    from .autodiff.checkpoint import checkpoint
+    from .autodiff.control import cond, scan, while_loop
     from .compiler import compile
     from .tensor.files import load, save
+    from .tensor.random import manual_seed
     from .viewer.derivation import explain
     from .viewer.drawing import draw
 
@@ -69,22 +71,29 @@ __version__ = "0.1.0"
 
 #: Where the names are that are imported when first used.
 _LAZY = {
+    "checkpoint": "autodiff.checkpoint",
     "compile": "compiler",
+    "cond": "autodiff.control",
     "draw": "viewer.drawing",
     "explain": "viewer.derivation",
     "load": "tensor.files",
+    "manual_seed": "tensor.random",
     "save": "tensor.files",
+    "scan": "autodiff.control",
+    "while_loop": "autodiff.control",
 }
-_LAZY_MODULES = frozenset(("data", "nn", "optim", "testing", "training"))
+_LAZY_MODULES = frozenset(("data", "linalg", "nn", "optim", "random", "testing", "training"))
 
 __all__ = [
     "Op",
     "Tensor",
     "bool",
     "can_cast",
+    "checkpoint",
     "compile",
     "complex64",
     "complex128",
+    "cond",
     "data",
     "draw",
     "e",
@@ -112,14 +121,15 @@ __all__ = [
     "pi",
     "random",
     "save",
+    "scan",
     "testing",
     "training",
     "uint8",
     "uint16",
     "uint32",
     "uint64",
+    "while_loop",
 ]
-__all__ += autodiff.__all__
 __all__ += creation.__all__
 __all__ += elementwise.__all__
 __all__ += indexing.__all__
@@ -127,10 +137,9 @@ __all__ += products.__all__
 __all__ += modes.__all__
 __all__ += reductions.__all__
 __all__ += shapes.__all__
+__all__ += transforms.__all__
 
 publish(globals())
-publish(vars(linalg))
-publish(vars(random))
 
 
 def __getattr__(name: str) -> Any:

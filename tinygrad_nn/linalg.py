@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .core.moved import publish
 from .ops.linalg import dot, einsum, matmul, norm, outer, tensordot, trace, vecdot, vector_norm
 from .ops.shapes.indexing import diagonal
 from .ops.shapes.layout import matrix_transpose
@@ -19,3 +20,5 @@ __all__ = [
     "vecdot",
     "vector_norm",
 ]
+
+publish(globals())

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from .core.moved import publish
 from .tensor import random as _random
 from .tensor.random import *  # noqa: F403
 
 __all__ = list(_random.__all__)
+
+publish(globals())

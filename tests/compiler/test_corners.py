@@ -134,6 +134,25 @@ def test_a_module_that_counts_and_is_differentiated_outside():
         assert (plain.w.grad.item(), plain.n.item()) == (other.w.grad.item(), other.n.item())
 
 
+def test_a_buffer_bound_anew_twice_in_a_call():
+    class Doubling(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("n", tg.zeros(2))
+
+        def forward(self, x):
+            self.n = self.n + 1
+            self.n = self.n * 2
+            self.n = self.n
+            return x + self.n
+
+    plain, module = Doubling(), Doubling()
+    compiled = tg.compile(module)
+    for _ in range(3):
+        np.testing.assert_array_equal(compiled(np.ones(2)).numpy(), plain(np.ones(2)).numpy())
+        np.testing.assert_array_equal(module.n.numpy(), plain.n.numpy())
+
+
 def test_a_buffer_bound_anew_while_the_old_one_is_held_is_an_error():
     class Smoothed(nn.Module):
         def __init__(self):

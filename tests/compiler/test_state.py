@@ -179,6 +179,47 @@ def test_old_values_that_are_kept_elsewhere():
         assert_close(other.state, plain.state)
 
 
+class Counting(optim.Optimizer):
+    """Uses `state` as the dict that it is, and numbers besides arrays."""
+
+    def __init__(self, params, lr):
+        super().__init__(params, {"lr": lr})
+
+    def updated(self, p, value, g, group):
+        entries = self.state[p]
+        total = entries["total"] = entries.setdefault("total", 0.5) + 1.5
+        entries["steps"] = self.remembered_number(p, "steps", 2) + 1
+        mean = self.remembered(p, "mean")
+        mean += g * 0.5
+        return value - mean * group["lr"] / (total + entries["steps"])
+
+
+def test_an_optimizer_may_use_its_state_as_a_dict():
+    plain, other, compiled = twins(lambda: Fit(Counting))
+    for one in (plain, other):
+        one.optimizer.state[one.w]["mean"] = None  # as a file may have it
+    for k in range(5):
+        x = tg.tensor([1.0, 0.5 * k])
+        assert_same(compiled(x), plain.step(x))
+        assert_close(other.state, plain.state)
+        assert [*other.optimizer.state[other.w]] == [*plain.optimizer.state[plain.w]]
+    assert type(other.optimizer.state) is type(plain.optimizer.state)
+
+
+def test_a_step_that_fails_while_it_is_recorded_leaves_the_state_of_the_optimizer():
+    class Failing(Counting):
+        def updated(self, p, value, g, group):
+            super().updated(p, value, g, group)
+            raise KeyError("failed")
+
+    fit = Fit(Failing)
+    state = fit.optimizer.state
+    with pytest.raises(KeyError, match="failed"):
+        tg.compile(fit.step)(tg.tensor([1.0, 2.0]))
+    assert fit.optimizer.state is state
+    assert state == {}
+
+
 def crossing(p, q, x):
     old = p.T
     p[...] = q[::-1] + x
@@ -464,3 +505,18 @@ def test_a_large_step():
         held.append((other.w.detach(), np.array(other.w.numpy())))
     for old, before in held:
         np.testing.assert_array_equal(old.numpy(), before)
+
+
+def test_what_a_next_call_would_record_anew_is_not_saved(tmp_path):
+    fit = Fit(momentum=0.9)
+    compiled = tg.compile(fit.step)
+    for _ in range(2):
+        compiled(tg.tensor([1.0, 2.0]))
+    compiled.save(tmp_path / "step.py")
+    fit.optimizer.param_groups[0]["lr"] = 0.5  # read at each call
+    compiled.save(tmp_path / "step.py")
+    fit.optimizer.param_groups[0]["weight_decay"] = 0.5
+    with pytest.raises(RuntimeError, match="for what is past by now"):
+        compiled.save(tmp_path / "step.py")
+    compiled(tg.tensor([1.0, 2.0]))
+    compiled.save(tmp_path / "step.py")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import tinygrad_nn
 from tinygrad_nn import testing
 from tinygrad_nn.core.define import registry
-from tinygrad_nn.testing import PROPERTIES
+from tinygrad_nn.testing import PROPERTIES, cases
 
 for module in pkgutil.walk_packages(tinygrad_nn.__path__, "tinygrad_nn."):
     import_module(module.name)  # so that no op stays out of sight
@@ -23,6 +23,21 @@ def test_every_op_has_a_row_and_every_row_an_op():
     missing = [name for name in OPS if name not in testing.table]
     assert missing == [], f"add a row for each of {missing} in tinygrad_nn/testing/cases/; see CONTRIBUTING.md"
     assert [name for name in testing.table if name not in OPS] == []
+
+
+def test_rows_stand_in_files_of_the_names_that_the_files_of_ops_have():
+    families = {family.__name__.rpartition(".")[2]: family for family in cases.FAMILIES}
+    layers = {name: file for name, file in vars(families["layers"]).items() if hasattr(file, "ROWS")}
+    astray = []
+    for name in testing.table:
+        _, room, *path = testing.table[name].op.__wrapped__.__module__.split(".")
+        if room != "ops":  # the few ops of the core
+            continue
+        family, file = path
+        rows = layers.get(file.removesuffix("_gru").removesuffix("_lstm")) if family == "layers" else families[family]
+        if rows is None or name not in {row.name for row in rows.ROWS}:
+            astray.append((name, ".".join(path)))
+    assert astray == []
 
 
 @pytest.mark.parametrize("name", [name for name in OPS if name in testing.table])

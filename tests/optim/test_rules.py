@@ -15,7 +15,14 @@ from tinygrad_nn import nn, optim
 
 RESULTS = cases.kept()["optimizers"]
 LABELS = [cases.label(case) for case in cases.OPTIMIZERS]
-every_case = pytest.mark.parametrize("case", cases.OPTIMIZERS, ids=LABELS)
+torch_case = pytest.mark.parametrize("case", cases.OPTIMIZERS, ids=LABELS)
+#: Optimizers without a case above, such as those that PyTorch lacks: as they are made by default.
+OTHERS = [
+    (name, {})
+    for name in sorted(set(optim.__all__) - {name for name, _ in cases.OPTIMIZERS} - {"lr_scheduler"})
+    if getattr(optim, name).updated is not optim.Optimizer.updated
+]
+every_case = pytest.mark.parametrize("case", [*cases.OPTIMIZERS, *OTHERS], ids=cases.label)
 #: PyTorch keeps NAdam's product of momenta in float32.
 EXACT = {"NAdam": 1e-9}
 
@@ -73,7 +80,7 @@ def test_the_kept_results_are_those_of_the_torch_that_is_installed():
     compare(cases.kept(), cases.compute())
 
 
-@every_case
+@torch_case
 def test_float32_follows_torch(case):
     torch = pytest.importorskip("torch")
     p, optimizer = make(case, np.float32)
@@ -87,7 +94,7 @@ def test_float32_follows_torch(case):
     assert p.dtype == np.float32
 
 
-@every_case
+@torch_case
 def test_state_goes_to_torch_and_back(case):
     torch = pytest.importorskip("torch")
     p, optimizer = make(case)

@@ -11,7 +11,7 @@ import tinygrad_nn as tg
 from tests.optim import cases as cases
 from tinygrad_nn import nn, optim
 from tinygrad_nn.optim.line_search import Trial, cubic_minimum, strong_wolfe
-from tinygrad_nn.optim.newton import _Point, _to_border
+from tinygrad_nn.optim.newton_cg import _Point, _to_border
 
 RESULTS = cases.kept()["lbfgs"]
 MATRIX = np.array(cases.MATRIX)

@@ -1,5 +1,7 @@
 """The checker itself: what is right passes, and each planted fault is found, with the right suspicion."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -373,3 +375,11 @@ def test_a_graph_is_replayed():
     y = tg.exp(x * x).sum(axis=1)
     assert np.array_equal(testing.replay([y])[0], y.numpy())
     assert np.array_equal(testing.replay([y], {x: Y})[0], np.exp(Y * Y).sum(1))
+
+
+def test_a_verdict_goes_from_process_to_process():
+    found = fault_of(general(lambda x: np.sin(x), lambda g, out, x: -g * tg.cos(x)), X)
+    other = pickle.loads(pickle.dumps(found))  # noqa: S301
+    assert str(other) == str(found)
+    assert vars(other) == vars(found)
+    assert other.cause == "sign"

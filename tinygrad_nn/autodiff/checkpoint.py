@@ -11,6 +11,7 @@ import numpy as np
 from ..core.define import define
 from ..core.graph import Node, mode, modes, next_order, reachable
 from ..core.reverse import label, reverse, seeds_of
+from ..core.store import compiling
 from ..core.tree import flatten, map_leaves, unflatten
 from ..tensor.tensor import Tensor, plain_tensor, tensor_of, twin
 
@@ -44,7 +45,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(f, updated=())
     def recomputed(*args: Any, **kwargs: Any) -> Any:
-        if not modes.recording or modes.trace is not None:  # a compiled program plans its memory itself
+        if not modes.recording or compiling():  # a compiled program plans its memory itself
             return f(*args, **kwargs)
         return _Segment(f, args, kwargs).record()
 

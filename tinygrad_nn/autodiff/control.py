@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from ..core import store
 from ..core.adjoint import alias
-from ..core.graph import StandIn, mode, modes
+from ..core.graph import StandIn, modes
+from ..core.reverse import unshared
 from ..core.tree import flatten, unflatten
 from ..ops.shapes import stack
 from ..tensor.tensor import Tensor, as_array, plain_tensor, twin
@@ -72,12 +74,7 @@ def scan(f: Function, init: Any, xs: Any, length: int | None = None, reverse: bo
     count = _length(rows, length)
     step = _Step(f, carry, rows)
     given = [*carry.leaves, *rows.leaves]
-    if modes.trace is not None:
-        from ..compiler.trace.control import record_scan
-
-        last, ys = record_scan(step, carry.leaves, rows.leaves, count, bool(reverse))
-    else:
-        last, ys = _run_scan(step, carry.tensors(), rows.tensors(), count, reverse)
+    last, ys = store.scan(step, carry, rows, count, bool(reverse), stack)
     answer = _Answer(_any_tensor(given))
     return carry.build([answer(x) for x in last]), step.ys.build([answer(y) for y in ys])
 
@@ -125,12 +122,7 @@ def cond(pred: Any, true_fn: Function, false_fn: Function, *operands: Any) -> An
 
         return branch
 
-    if modes.trace is not None and isinstance(chosen, Tensor | StandIn):
-        from ..compiler.trace.control import record_cond
-
-        outs = record_cond(chosen, calling(true_fn), calling(false_fn), lambda: _compare_branches(*found))
-    else:
-        outs = calling(true_fn if chosen else false_fn)()
+    outs = store.cond(chosen, calling(true_fn), calling(false_fn), lambda: _compare_branches(*found))
     answer = _Answer(not nest.leaves or _any_tensor([*nest.leaves, pred]))
     return found[0].build([answer(x) for x in outs])
 
@@ -182,37 +174,12 @@ def while_loop(cond_fn: Function, body_fn: Function, init: Any) -> Any:
     def step(states: Sequence[Any]) -> list[Any]:
         return nest.matched(body_fn(nest.build(map(_own, states))), "while_loop: what body_fn gave")
 
-    if modes.trace is not None:
-        from ..compiler.trace.control import record_while
-
-        states = record_while(test, step, nest.leaves)
-    else:
-        states = nest.tensors()
-        while test(states)[0]:
-            states = step(states)
+    states = store.while_loop(test, step, nest)
     answer = _Answer(_any_tensor(nest.leaves))
     return nest.build([answer(x) for x in states])
 
 
 # --- running ---------------------------------------------------------------------------------------------------------
-
-
-def _run_scan(
-    step: _Step, states: list[Any], rows: list[Any], length: int, reverse: bool
-) -> tuple[list[Any], list[Any]]:
-    count = len(states)
-    if not length:
-        with mode("recording", False), np.errstate(all="ignore"):
-            made = step([twin(x) for x in states], [np.zeros(x.shape[1:], x.dtype)[()] for x in rows])
-        return states, [np.zeros((0, *y.shape), y.dtype) for y in made[count:]]
-    ys: list[list[Any]] = []
-    for t in reversed(range(length)) if reverse else range(length):
-        made = step(states, [x[t] for x in rows])
-        states = made[:count]
-        ys.append([twin(y) for y in made[count:]])
-    if reverse:
-        ys.reverse()
-    return states, [stack(column) for column in zip(*ys)]
 
 
 class _Step:
@@ -232,8 +199,10 @@ class _Step:
         states = self.carry.matched(out[0], f"scan: the carry that {_name(self.f)} gave")
         if self.ys is None:
             self.ys = _Nest(out[1], "scan: y")
-            return [*states, *self.ys.taken()]
-        return [*states, *self.ys.matched(out[1], f"scan: the y that {_name(self.f)} gave")]
+            ys = self.ys.taken()
+        else:
+            ys = self.ys.matched(out[1], f"scan: the y that {_name(self.f)} gave")
+        return [*states, *map(twin, ys)]  # which the function may bind to something else in later steps
 
 
 def _any_tensor(given: Sequence[Any]) -> bool:
@@ -286,9 +255,7 @@ def _truth(pred: Any, what: str) -> Any:
         return bool(pred)
     if pred.dtype.kind not in "biuf":
         raise TypeError(f"{what} is of dtype {pred.dtype}, not a bool or a number")
-    if modes.trace is None:
-        return bool(value)
-    return pred if pred.dtype.kind == "b" else pred != 0
+    return store.truth(pred)
 
 
 class _Answer:
@@ -299,8 +266,6 @@ class _Answer:
         self.shared: set[int] = set()
 
     def __call__(self, x: Any) -> Any:
-        from ..core.reverse import unshared
-
         if isinstance(x, Tensor) and (self.tensors or (x._node is not None and modes.recording)):
             return twin(x)
         value = x._value if isinstance(x, Tensor) else x
@@ -333,11 +298,7 @@ class _Nest:
 
     def tensors(self) -> list[Any]:
         """The leaves as Tensors that nobody else has."""
-        if modes.trace is None:
-            return [_own(x if isinstance(x, Tensor) else as_array(x, copy=True)) for x in self.leaves]
-        from ..compiler.trace.inner import as_input
-
-        return [_own(as_input(x)) for x in self.leaves]
+        return [_own(store.operand(x)) for x in self.leaves]
 
     def taken(self) -> list[Any]:
         """The leaves that a function gave, as Tensors; they are not held any longer, only what they are."""

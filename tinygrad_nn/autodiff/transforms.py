@@ -17,8 +17,9 @@ import numpy as np
 from ..core.adjoint import alias
 from ..core.graph import Node, StandIn, mode, modes, next_order, reachable
 from ..core.reverse import reverse, seeds_of, unshared
+from ..core.store import read
 from ..core.tree import flatten, map_leaves, unflatten
-from ..core.values import current, leaf, ndarray
+from ..core.values import leaf, ndarray
 from ..tensor.tensor import Tensor, as_array, plain_tensor, twin
 from .forward import push_forward
 
@@ -44,7 +45,7 @@ class _Inputs:
         if isinstance(x, Tensor):
             if modes.recording and _leads_outside(x, self.start):
                 return twin(x)
-            x = current(x).copy()
+            x = read(x).copy()
         x = unshared(x, shared)
         return plain_tensor(x) if self.give_tensors else x
 
@@ -72,7 +73,7 @@ def _stand_in(x: Any, caller: str) -> Tensor:
         raise TypeError(f"{caller}: cannot differentiate with respect to {x!r}; give a number, an array or a Tensor")
     if type(x) is int:
         x = float(x)
-    value = current(x) if isinstance(x, Tensor) else as_array(x, copy=True)
+    value = read(x) if isinstance(x, Tensor) else as_array(x, copy=True)
     if isinstance(value, StandIn) and value.variable.weak:
         value = value.astype(np.float64)
     if value.dtype.kind != "f":
@@ -465,3 +466,16 @@ def stop_gradient(x: Any) -> Any:
     np.float64(3.0)
     """
     return map_leaves(lambda leaf: leaf.detach() if isinstance(leaf, Tensor) else leaf, x)
+
+
+__all__ = [
+    "elementwise_grad",
+    "grad",
+    "hessian",
+    "hvp",
+    "jacobian",
+    "jvp",
+    "stop_gradient",
+    "value_and_grad",
+    "vjp",
+]

@@ -17,7 +17,7 @@ from ..core.graph import modes, switch
 from ..core.tree import flatten, map_leaves
 from ..core.values import plain_array
 from ..tensor.tensor import Tensor
-from .call import LOCK, MISS, build_call, holds
+from .call import LOCK, MISS, build_call
 from .differentiable import Connection
 from .quote import identifier
 from .rewrite.simplify import Simplified, follow, simplify
@@ -26,6 +26,7 @@ from .targets.numpy.module import Source
 from .targets.numpy.naming import RESERVED, name_variables
 from .targets.numpy.plan import Plan, plan
 from .targets.numpy.standalone import save
+from .trace.guards import all_hold
 from .trace.recording import Recording, record
 from .trace.traced import Traced
 
@@ -110,7 +111,7 @@ class Compiled:
         update_wrapper(self, function if hasattr(function, "__name__") else type(function), updated=())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if switch.active and (modes.trace is not None or modes.anomaly or modes.keeping):
+        if switch.active and (modes.store.compiling or modes.anomaly or modes.keeping):
             return self.function(*args, **kwargs)
         out = self._call(args, kwargs)
         return self._other(args, kwargs) if out is MISS else out
@@ -219,7 +220,7 @@ class Compiled:
             If a user's operation has a kernel without source text.
         """
         entry = self._numpy_entry("save")
-        if not holds(entry.recording.guards):
+        if not all_hold(entry.recording.guards):
             raise RuntimeError(
                 f"save: the last recording of {self.__name__} was for what is past by now, as an optimizer's "
                 "first step is; call it once more, and then save it"

@@ -15,7 +15,8 @@ from ..core.reverse import reverse, seeds_of
 from ..core.tree import flatten, unflatten
 from ..core.values import leaf
 from ..tensor.tensor import Tensor, plain_tensor
-from .call import MISS, unchanged
+from .call import MISS
+from .trace.guards import VariableGuard, all_hold
 from .trace.recording import Recording
 from .trace.state import ArrayPlace, GeneratorPlace, TensorPlace
 from .trace.traced import Traced
@@ -104,8 +105,9 @@ class _Call:
 
     def _check_unchanged(self) -> None:
         """Raise unless the function would compute what it computed, apart from what it was given as Tensors."""
+        guards = [x for x in self.recording.guards if x.seldom or isinstance(x, VariableGuard)]
         same = all(_is_same(value, p.read()) for p, value in self.seen)
-        if not same or not unchanged(self.recording.guards):
+        if not same or not all_hold(guards):
             raise RuntimeError(
                 f"compile: something that {self.recording.program.name} reads was changed between the call and "
                 "backward(): an array, a Tensor, a variable or a module's setting; change it afterwards"
@@ -181,11 +183,10 @@ def pull(call: _Call, values: list[Any], read: list[Any], gradients: list[Any]) 
     for i in call.given:
         leaves[i]._node = leaf(leaves[i])
         nodes.append(leaves[i]._node)
-    trace: Any = modes.trace
-    if trace is not None:
-        trace.read_only = True  # running a second time must not leave anything behind a second time
-        for tensor in call.read:
-            trace.keep(tensor)
+    store: Any = modes.store
+    store.read_only = True  # running a second time must not leave anything behind a second time
+    for tensor in call.read:
+        store.write(tensor)
     with _standing_for(call.read, read):
         nodes += [tensor._node for tensor in call.read if tensor._node is not None]
         return call.gradients(leaves, nodes, gradients)

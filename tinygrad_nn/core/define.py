@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from sys import getrefcount
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -48,22 +47,21 @@ def _read_only(x: Any) -> Any:
 
 def _checked(kernel: Rule, name: str) -> Rule:
     """A user's kernel that cannot write to its inputs, and whose results are arrays."""
+    from .references import count_of, getrefcount  # not needed for the operations that are here
+
     reading = _reading_only(kernel)
+    alone = count_of(1)  # of an array that one variable holds
 
     def checked(*inputs: Any, **settings: Any) -> Any:
         out = reading(*inputs, **settings)
         if isinstance(out, tuple):
             return tuple([_as_result(x, name).copy() for x in out])
         # A buffer that the kernel keeps for the next call would be written to under the result.
-        if type(out) is np.ndarray and (out.base is not None or getrefcount(out) > _ALONE):
+        if type(out) is np.ndarray and (out.base is not None or getrefcount(out) > alone):
             return out.copy()
         return _as_result(out, name)
 
     return checked
-
-
-#: What `getrefcount` says of an array that one local variable holds.
-_ALONE: int = (lambda out: getrefcount(out))(np.empty(0))  # noqa: PLW0108
 
 
 def _as_result(x: Any, name: str) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 
 from . import values as _values
 from .errors import check_finite, explain, user_line
-from .graph import SMALL, Node, Recorded, Spec, describe, modes, next_order, switch
+from .graph import SMALL, Node, Recorded, Spec, StandIn, describe, modes, next_order, switch
 from .hints import for_setting
 from .op import Op, Parts, registry, spread
 from .values import (
@@ -307,8 +307,8 @@ def _general_dispatch(op: Op) -> Callable[..., Any]:
             bit += bit
         if not tensors:
             return _compute(op, tuple(values), settings)
-        if switch.active and modes.trace is not None:
-            values, out = modes.trace.compute(op, inputs, values, settings)
+        if switch.active:
+            values, out = modes.store.compute(op, inputs, values, settings)
         else:
             try:
                 out = op.kernel(*values, **settings)
@@ -400,14 +400,13 @@ def note(node: Node, out: Any) -> None:
         node.extra = {"source": user_line()}
     if modes.keeping:
         node.value = out
-    if modes.trace is not None:
-        node.extra = {"recorded": out}
+    modes.store.recorded(node, out)
 
 
 def _compute(op: Op, values: tuple[Any, ...], settings: dict[str, Any]) -> Any:
     """The op on plain arrays: nothing is recorded, and the result is an array."""
-    if switch.active and modes.trace is not None and any(type(v) is modes.trace.stand_in for v in values):
-        return modes.trace.compute(op, values, values, settings)[1]
+    if switch.active and modes.store.compiling and any(isinstance(v, StandIn) for v in values):
+        return modes.store.compute(op, values, values, settings)[1]
     if values and type(values[0]) in PYTHON and all(type(v) in PYTHON for v in values):
         values = tuple(np.asarray(v)[()] for v in values)  # NumPy's arithmetic, not Python's: 1/0 is inf
     try:

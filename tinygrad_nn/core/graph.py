@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import threading
+from _thread import _local, allocate_lock, get_ident  # what `threading` gives; that would cost the import more
 from collections.abc import Callable, Container, Iterable
 from operator import attrgetter
 from typing import Any
@@ -174,13 +174,13 @@ def describe(value: Any) -> Any:
     return value
 
 
-class Modes(threading.local):
+class Modes(_local):
     """Per-thread switches. `active` on the shared `switch` tells when any thread has one out of its default."""
 
     recording = True
     anomaly = False
     keeping = False
-    trace: Any = None  # what records a program for compilation
+    store: Any  # a `Store`: what reads and writes Tensors, or records a program that does
     transforming = 0  # how many transforms are running a function of the user's
 
 
@@ -208,7 +208,7 @@ class Changes:
 changes = Changes()
 modes = Modes()
 switch = Switch()
-_switch_lock = threading.Lock()
+_switch_lock = allocate_lock()
 
 
 class mode:
@@ -221,20 +221,43 @@ class mode:
         self._saved: dict[int, list[Any]] = {}  # by thread: one instance may be entered by several
 
     def __enter__(self) -> None:
-        self._saved.setdefault(threading.get_ident(), []).append(getattr(modes, self._name))
+        self._saved.setdefault(get_ident(), []).append(getattr(modes, self._name))
         if self._unusual:
             with _switch_lock:
                 switch.active += 1
         setattr(modes, self._name, self._value)
 
     def __exit__(self, *_: object) -> None:
-        saved = self._saved[threading.get_ident()]
+        saved = self._saved[get_ident()]
         setattr(modes, self._name, saved.pop())
         if not saved:
-            del self._saved[threading.get_ident()]
+            del self._saved[get_ident()]
         if self._unusual:
             with _switch_lock:
                 switch.active -= 1
+
+
+class HookHandle:
+    """Takes a hook away again."""
+
+    _ids = itertools.count()
+
+    def __init__(self, hooks: dict[int, Any], hook: Any) -> None:
+        self._hooks = hooks
+        self._id = next(self._ids)
+        hooks[self._id] = hook
+        changes.count += 1
+
+    def remove(self) -> None:
+        """Take the hook away; once more does nothing."""
+        self._hooks.pop(self._id, None)
+        changes.count += 1
+
+    def __enter__(self) -> HookHandle:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
 
 
 def reachable(roots: Iterable[Node], since: int = 0, leaves: Container[Node] = ()) -> tuple[list[Node], bool]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import cache
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
@@ -13,15 +14,10 @@ from .op import Op
 _PACKAGE = __name__.partition(".")[0]
 
 
-def _table(text: str) -> dict[str, str]:
-    rows = (line.split(":") for line in text.strip().splitlines())
-    return {name: new.strip() for names, new in rows for name in names.split()}
-
-
-#: Where what they held is found now; nothing after the colon is the public root.
-MOVED = _table("""
-    graph dispatch values errors hints hooks modes: core.{}
-    op: core.define
+#: Old paths, and after the colon where what they held is found now; ``{}`` stands for the last name.
+MOVED = """
+    graph dispatch values errors hints modes: core.{}
+    hooks: core.graph
     reads: core.saved
     autodiff.reverse: core.reverse
     autodiff.tree: core.tree
@@ -44,7 +40,7 @@ MOVED = _table("""
     nn._more_losses nn._norms nn._padding nn._poolings: nn.functional
     nn.activation nn.attention nn.conv nn.dropout nn.embedding nn.linear nn.loss nn.normalization: nn
     nn.padding nn.parameters nn.pooling nn.rnn nn.rnn_cell: nn
-    optim.adam_variants optim.adaptive: optim
+    optim.adam_variants optim.adaptive optim.newton: optim
     compiling: compiler
     reading: viewer.common
     reading.calls reading.names reading.recording reading.values: viewer.common.{}
@@ -55,7 +51,17 @@ MOVED = _table("""
     explaining.arrays explaining.build explaining.builder explaining.derivation: viewer.derivation.{}
     explaining.latex explaining.terms: viewer.derivation.earlier
     explaining.gradients explaining.model explaining.numbers explaining.rows: viewer.derivation.{}
-""")
+"""
+
+
+@cache
+def _moved() -> dict[str, str]:
+    rows = (line.split(":") for line in MOVED.strip().splitlines())
+    return {
+        name: f"{_PACKAGE}.{new.strip().replace('{}', name.rpartition('.')[2])}"
+        for names, new in rows
+        for name in names.split()
+    }
 
 
 class _Finder:
@@ -63,21 +69,19 @@ class _Finder:
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> Any:
         package, _, old = fullname.partition(".")
-        loader: Any = _Loader() if package == _PACKAGE and old in MOVED else None
+        loader: Any = _Loader() if package == _PACKAGE and old in _moved() else None
         return loader and ModuleSpec(fullname, loader)
 
 
 class _Loader:
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        return _handing_on(spec.name)
+        return _handing_on(spec.name, _moved()[spec.name.partition(".")[2]])
 
     def exec_module(self, module: ModuleType) -> None:
         """Nothing is left to do."""
 
 
-def _handing_on(name: str) -> ModuleType:
-    old = name.partition(".")[2]
-    new = f"{_PACKAGE}.{MOVED[old]}".rstrip(".").replace("{}", old.rpartition(".")[2])
+def _handing_on(name: str, new: str) -> ModuleType:
     module = ModuleType(name, f"What was here is in {new} now.")
     module.__path__ = []
 
@@ -97,15 +101,16 @@ def publish(namespace: dict[str, Any]) -> None:
     public = namespace["__name__"]
     for name in namespace["__all__"]:
         value = namespace.get(name)
-        module = getattr(value, "__module__", "")
+        if type(value) is not Op and type(value) is not type:
+            continue
         # What a namespace above offers under its own name stays what that says of it.
-        if isinstance(value, type | Op) and module.startswith(_PACKAGE) and module not in _published:
+        if value.__module__ not in _PUBLISHED and value.__module__.startswith(_PACKAGE):
             value.__module__ = public
-    _published.add(public)
+    _PUBLISHED.add(public)
 
 
-_published: set[str] = set()
+_PUBLISHED: set[str] = set()
 
 sys.meta_path.append(_Finder())
 # Importing it later would put it in the place of the function of that name.
-sys.modules[f"{_PACKAGE}.op"] = _handing_on(f"{_PACKAGE}.op")
+sys.modules[f"{_PACKAGE}.op"] = _handing_on(f"{_PACKAGE}.op", f"{_PACKAGE}.core.define")

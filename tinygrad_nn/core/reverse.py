@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from _thread import RLock
 from collections.abc import Mapping, Sequence
 from math import isfinite
-from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -66,8 +66,8 @@ def reverse(
     for node, seed in seeds.items():
         if record is not isinstance(seed, Recorded):
             grads[node] = plain_tensor(seed) if record else seed._value
-        if switch.active and modes.trace is not None:
-            grads[node] = modes.trace.constant(grads[node])
+        if switch.active:
+            grads[node] = modes.store.constant(grads[node])
     if not record:
         return _run(order, grads, wanted, cut, retain_graph, record)
     with mode("recording", True):
@@ -98,7 +98,7 @@ def _run(
     keeping = watching = False
     if switch.active:
         keeping = modes.keeping
-        watching = modes.anomaly or modes.trace is not None
+        watching = modes.anomaly or modes.store.compiling
     while order:
         node = order.pop()
         g = grads.pop(node, None)
@@ -323,9 +323,7 @@ def stale(node: Node) -> str:
 
 def _watch(node: Node, source: Node, r: Any) -> Any:
     """What the rarer modes do with each gradient: name it in a recorded program, or raise where it is not finite."""
-    if modes.trace is not None:
-        r = modes.trace.constant(r)
-        modes.trace.name_gradient(source, r)
+    r = modes.store.passed(source, r)
     if modes.anomaly:
         _check_finite(node, r)
     return r

@@ -7,8 +7,9 @@ from weakref import ref
 
 import numpy as np
 
-from .graph import Constant, Node, Recorded, Spec, StandIn, describe, modes, next_order, switch
+from .graph import Constant, Node, Recorded, Spec, StandIn, describe, next_order, switch
 from .op import Op
+from .store import as_constant, compiling, read
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -58,14 +59,9 @@ def tensor_at(node: Node, value: Any) -> Any:
     return tensor
 
 
-def current(tensor: Any) -> Any:
-    """The value of a Tensor, as another Tensor may take it over; while a program is recorded, what stands for it."""
-    return modes.trace.value(tensor) if switch.active and modes.trace is not None else tensor._value
-
-
 def twin(tensor: Any) -> Any:
     """Another Tensor of the same value at the same place in the graph: binding one anew leaves the other."""
-    made = plain_tensor(current(tensor))
+    made = plain_tensor(read(tensor))
     made._node = tensor._node
     return made
 
@@ -96,7 +92,7 @@ def constant(x: Any, value: Any) -> Constant:
     node.tensor = _no_tensor
     if isinstance(x, Tensor):
         node.tensor = ref(x)
-        if (type(value) is not ndarray or value.base is None) and modes.trace is None:
+        if (type(value) is not ndarray or value.base is None) and not (switch.active and compiling()):
             x._constant = node
     return node
 
@@ -122,7 +118,7 @@ def to_value(op: Op, x: Any) -> Any:
     if isinstance(x, Tensor):
         return x._value
     if isinstance(x, StandIn):
-        if modes.trace is None:
+        if not compiling():
             x.numpy()  # raises: it was kept from a recording
         return x
     if isinstance(x, ndarray | np.generic | Spec) and x.dtype.kind in "biufc":
@@ -202,15 +198,15 @@ def as_array(data: Any, dtype: npt.DTypeLike | None = None, *, copy: bool) -> An
     """
     if isinstance(data, Tensor):
         data = data._value
-    if isinstance(data, StandIn):
-        return data if dtype is None or data.dtype == dtype else data.astype(dtype)
     if isinstance(data, list | tuple):
         if holds_tensor(data):
             raise TypeError(several(data))
     elif isinstance(data, ndarray):
         data = plain_array(data)
-        if switch.active and modes.trace is not None and data.ndim and data.dtype.kind in "biufc":
-            return as_array(modes.trace.constant(data), dtype, copy=copy)  # read again at each call
+        if switch.active and data.ndim and data.dtype.kind in "biufc":
+            data = as_constant(data)  # a program reads it again at each call
+    if isinstance(data, StandIn):
+        return data if dtype is None or data.dtype == dtype else data.astype(dtype)
     try:
         value = np.array(data, dtype) if copy else np.asarray(data, dtype)
     except ValueError as error:

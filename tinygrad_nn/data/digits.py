@@ -11,6 +11,8 @@ import numpy as np
 from .dataset import TensorDataset
 from .idx import contents, read_idx
 from .transformed import transformed
+from .transforms.base import Compose
+from .transforms.pixels import Flatten, pixel_dtype, unit_range
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -250,12 +252,11 @@ def mnist(
         )
     if labels.size and labels.max() >= len(family.classes):
         raise ValueError(f"mnist: {label_file} has label {labels.max()}, and {family.title} has ten classes")
-    pixels = _pixels(images, dtype)[:, None]
+    wanted = pixel_dtype(dtype, "mnist")
+    pixels = (images if wanted == np.uint8 else unit_range(images, wanted))[:, None]
     if flatten and transform is None:
         pixels = pixels.reshape(len(pixels), images.shape[1] * images.shape[2])
     elif flatten and transform is not None:
-        from .transforms import Compose, Flatten
-
         transform = Compose([transform, Flatten()])
     # Without transforms, a loader takes rows of the arrays.
     kind = Digits if transform is None and target_transform is None else TransformedDigits
@@ -263,17 +264,6 @@ def mnist(
     if isinstance(digits, TransformedDigits):
         digits.transform, digits.target_transform = transform, target_transform
     return digits
-
-
-def _pixels(images: npt.NDArray[np.uint8], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    wanted = np.dtype(dtype)
-    if wanted == np.uint8:
-        return images
-    if wanted.kind != "f":
-        raise TypeError(f"mnist: dtype must be a float type, for values in [0, 1], or uint8, not {wanted}")
-    # Divided, not multiplied by 1/255, so that 255 gives 1 and every value is the nearest to what is meant.
-    values: npt.NDArray[Any] = np.divide(images, 255, dtype=np.promote_types(wanted, np.float32))
-    return values.astype(wanted, copy=False)
 
 
 def _split(root: Path, family: Family, train: bool | None, download: bool) -> str:

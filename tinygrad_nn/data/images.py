@@ -13,6 +13,7 @@ from ..tensor.tensor import Tensor
 from .dataset import Dataset
 from .transformed import transformed
 from .transforms.base import pair, plain
+from .transforms.pixels import pixel_dtype, unit_range
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,14 +74,12 @@ def read_image(
     """
     if mode not in ("RGB", "L", "RGBA"):
         raise ValueError(f"read_image: mode must be RGB, L or RGBA, not {mode!r}")
-    wanted = np.dtype(dtype)
-    if wanted != np.uint8 and wanted.kind != "f":
-        raise TypeError(f"read_image: dtype must be a float type, for values in [0, 1], or uint8, not {wanted}")
-    array = _bytes(path, None if size is None else pair(size, "read_image", "size"), mode)
+    wanted = pixel_dtype(dtype, "read_image")
+    array: npt.NDArray[Any] = _bytes(path, None if size is None else pair(size, "read_image", "size"), mode)
     if not channels_last:
         array = np.ascontiguousarray(array.transpose(2, 0, 1))
     if wanted.kind == "f":
-        array = np.divide(array, 255, dtype=np.promote_types(wanted, np.float32)).astype(wanted, copy=False)
+        array = unit_range(array, wanted)
     return array.ravel() if flatten else array
 
 

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from ..core.graph import Node, changes, modes, next_order, switch
+from ..core.graph import Node, changes, next_order, switch
+from ..core.store import rebind, saw
 from ..tensor.tensor import ArrayLike, HookHandle, Tensor, as_array, plain_tensor
 from .checks import ARRAYS, as_result
 
@@ -106,8 +107,8 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} does not define forward()")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if switch.active and modes.trace is not None:
-            modes.trace.saw(self)
+        if switch.active:
+            saw(self)
         start = next_order()
         try:
             if self._forward_hooks is None and self._forward_pre_hooks is None:
@@ -163,11 +164,9 @@ class Module:
                 "(or a tuple, to leave it out on purpose)",
                 stacklevel=2,
             )
-        if switch.active and modes.trace is not None and name in self._buffers and isinstance(value, Tensor):
-            if value is not self.__dict__[name]:
-                modes.trace.rebind(self.__dict__[name], value)  # the program writes to the buffer that is there
-            return
-        self._set(name, value)
+        buffered = switch.active and name in self._buffers and isinstance(value, Tensor)
+        if not (buffered and rebind(self, name, value)):
+            self._set(name, value)
 
     def __delattr__(self, name: str) -> None:
         changes.count += 1

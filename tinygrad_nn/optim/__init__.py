@@ -2,12 +2,16 @@
 
 from ..core.moved import publish
 from . import lr_scheduler
+from .adadelta import Adadelta
+from .adagrad import Adagrad
 from .adam import Adam, AdamW
-from .adam_variants import Adamax, NAdam, RAdam
-from .adaptive import Adadelta, Adagrad, RMSprop
+from .adamax import Adamax
 from .lbfgs import LBFGS
-from .newton import NewtonCG
+from .nadam import NAdam
+from .newton_cg import NewtonCG
 from .optimizer import Optimizer
+from .radam import RAdam
+from .rmsprop import RMSprop
 from .rprop import Rprop
 from .sgd import SGD
 

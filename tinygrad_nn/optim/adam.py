@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..ops.elementwise import maximum, sqrt
-from .optimizer import Optimizer, Params, check_betas, check_not_negative, number
+from .moments import MomentOptimizer
+from .optimizer import Params, number
 
 if TYPE_CHECKING:
     from ..tensor.tensor import Tensor
 
 
-class Adam(Optimizer):
+class Adam(MomentOptimizer):
     """Steps of the mean gradient over the root of the mean squared gradient (Kingma and Ba, 2015).
 
     m → β₁·m + (1 − β₁)·g and v → β₂·v + (1 − β₂)·g², both corrected for their start at 0 by 1/(1 − βᵗ):
@@ -26,6 +27,7 @@ class Adam(Optimizer):
     betas : tuple of float
         β₁ and β₂, in [0, 1).
     eps : float
+        Added to the root that is divided by, so that it is never 0.
     weight_decay : float
         λ of the L2 penalty ½λ‖w‖²: g → g + λ·w.
     amsgrad : bool
@@ -52,7 +54,6 @@ class Adam(Optimizer):
     """
 
     _newer_settings = frozenset({"decoupled_weight_decay", "maximize"})
-    _state_names = frozenset({"step", "exp_avg", "exp_avg_sq"})
 
     def __init__(
         self,
@@ -76,11 +77,6 @@ class Adam(Optimizer):
             "decoupled_weight_decay": decoupled_weight_decay,
         }
         super().__init__(params, settings)
-
-    def check(self, group: dict[str, Any]) -> None:
-        """Refuse settings that make no sense."""
-        check_not_negative(group, "lr", "eps", "weight_decay")
-        check_betas(group)
 
     def updated(self, p: Tensor, value: Any, g: Any, group: dict[str, Any]) -> Any:
         """The new value, value − lr·m̂/(√v̂ + eps)."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.graph import modes, switch
+from ..core.store import refuse
 from ..tensor.tensor import Tensor, as_array, plain_tensor
 from .optimizer import Optimizer
 
@@ -40,11 +40,10 @@ class ClosureOptimizer(Optimizer):
 
     def _check_call(self, closure: object) -> None:
         name = type(self).__name__
-        if switch.active and modes.trace is not None:
-            raise TypeError(
-                f"compile: {name}.step() decides by the numbers of the loss how to go on, so it cannot be recorded; "
-                "compile what computes the loss, and call that in the closure: loss_of = tg.compile(...)"
-            )
+        refuse(
+            f"compile: {name}.step() decides by the numbers of the loss how to go on, so it cannot be recorded; "
+            "compile what computes the loss, and call that in the closure: loss_of = tg.compile(...)"
+        )
         if not callable(closure):
             raise TypeError(
                 f"{name}.step() needs a closure, a function that computes the loss anew and returns it; "

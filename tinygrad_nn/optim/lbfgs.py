@@ -101,7 +101,6 @@ class LBFGS(ClosureOptimizer):
         super().__init__(params, settings)
 
     def check(self, group: dict[str, Any]) -> None:
-        """Refuse settings that make no sense."""
         check_not_negative(group, "lr", "tolerance_grad", "tolerance_change")
         check_counts(group, "max_iter", "max_eval", "history_size")
         if group["line_search_fn"] not in (None, "strong_wolfe"):

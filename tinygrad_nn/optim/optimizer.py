@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from ..core.graph import changes, mode, modes, switch
+from ..core.graph import StandIn, changes, mode, modes, switch
 from ..tensor.tensor import Tensor, as_array, plain_tensor
 
 #: What optimizers learn: parameters, also with their names, or groups of them with settings.
@@ -128,35 +128,22 @@ class Optimizer:
         if closure is not None:
             with mode("recording", True):
                 loss = closure()
-        if switch.active and modes.trace is not None:
-            self._record_step(modes.trace)
-            return loss
-        updated = self.updated
-        for group in self.param_groups:
-            climbing = group.get("maximize")
-            for p in group["params"]:
-                grad = p.grad
-                if grad is not None:
-                    p._assign(updated(p, p._value, -grad._value if climbing else grad._value, group))
-        self._stepped = True
-        return loss
-
-    def _record_step(self, trace: Any) -> None:
-        """The step on stand-ins, while a program is recorded."""
+        store = modes.store
+        both, updated = store.value_and_gradient, self.updated
         state = self.state
+        self.state = store.entries(self)
         try:
-            for number, group in enumerate(self.param_groups):
-                settings = trace.group(self, number)
+            for group in store.groups(self):
+                climbing = group.get("maximize")
                 for p in group["params"]:
-                    grad = p.grad
-                    if grad is not None:
-                        self.state = _Recorded(self, state, trace)
-                        g = trace.constant(grad._value)
-                        g = -g if settings.get("maximize") else g
-                        p._assign(self.updated(p, trace.value(p), g, settings))
+                    values = both(p)
+                    if values is not None:
+                        value, g = values
+                        p._assign(updated(p, value, -g if climbing else g, group))
         finally:
             self.state = state
         self._stepped = True
+        return loss
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients, or make them zero, before those of the next step are computed."""
@@ -169,15 +156,16 @@ class Optimizer:
 
     def remembered(self, p: Tensor, name: str, start: float = 0) -> Any:
         """The array kept for `p` under `name`, full of `start` at first; it may be written to."""
-        if switch.active and modes.trace is not None:
-            self.state[p]
-            return modes.trace.remembered(self, p, name, np.full(p.shape, start, p.dtype))
-        state = self.state[p]
-        known = state.get(name)
+        entries = self.state[p]
+        known = entries.get(name)
         if known is None:
-            known = state[name] = np.full(p.shape, start, p.dtype)
-        elif known.dtype != p.dtype or not known.flags.writeable:  # the parameter was converted since, or compiled code
-            known = state[name] = known.astype(p.dtype)  # has put an array there that belongs to it
+            first = np.full(p.shape, start, p.dtype)
+            known = entries.setdefault(name, first)
+            if known is None:  # as files may hold it
+                known = entries[name] = first
+        elif not isinstance(known, StandIn) and (known.dtype != p.dtype or not known.flags.writeable):
+            # The parameter was converted since, or compiled code has put an array there that belongs to it.
+            known = entries[name] = known.astype(p.dtype)
         return known
 
     def remember(self, p: Tensor, name: str, value: Any) -> None:
@@ -186,9 +174,7 @@ class Optimizer:
 
     def remembered_number(self, p: Tensor, name: str, start: float) -> Any:
         """The number kept for `p` under `name`."""
-        state = self.state[p]
-        recording = switch.active and modes.trace is not None
-        return modes.trace.remembered(self, p, name, start) if recording else state.get(name, start)
+        return self.state[p].setdefault(name, start)
 
     def counted(self, p: Tensor) -> Any:
         """How many steps `p` has made, with this one."""
@@ -283,19 +269,6 @@ class Optimizer:
         return "\n".join([f"{type(self).__name__}(", *groups, ")"])
 
 
-class _Recorded(defaultdict[Tensor, dict[str, Any]]):
-    """What an optimizer remembers, while a program is recorded: entries stand for what they are at each call."""
-
-    def __init__(self, optimizer: Optimizer, state: Any, trace: Any) -> None:
-        super().__init__(dict)
-        self._source = optimizer, state, trace
-
-    def __missing__(self, p: Tensor) -> dict[str, Any]:
-        optimizer, state, trace = self._source
-        self[p] = found = trace.entries(optimizer, state, p)
-        return found  # type: ignore[no-any-return]
-
-
 def _without_name(entry: Any) -> Any:
     """A parameter as `named_parameters` gives it, without its name."""
     return entry[1] if type(entry) is tuple and len(entry) == 2 and isinstance(entry[0], str) else entry
@@ -312,7 +285,7 @@ _FURTHER_SETTINGS = frozenset(
 
 def number(setting: Any) -> Any:
     """A setting as a Python number, which leaves the dtype of arrays alone; what stands for one stays as it is."""
-    return setting if switch.active and modes.trace is not None else float(setting)
+    return setting if isinstance(setting, StandIn) else float(setting)
 
 
 def is_set(setting: Any) -> bool:

@@ -65,7 +65,6 @@ class Rprop(Optimizer):
         super().__init__(params, settings)
 
     def check(self, group: dict[str, Any]) -> None:
-        """Refuse settings that make no sense."""
         check_not_negative(group, "lr")
         shrink, grow = group["etas"]
         if not 0 < shrink < 1 < grow:

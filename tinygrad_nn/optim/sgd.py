@@ -24,6 +24,7 @@ class SGD(Optimizer):
     momentum : float
         With μ > 0 the step follows v → μ·v + (1 − dampening)·g, v = g at first: w → w − lr·v.
     dampening : float
+        Share of each gradient but the first that is left out of v.
     weight_decay : float
         λ of the L2 penalty ½λ‖w‖²: g → g + λ·w.
     nesterov : bool
@@ -69,7 +70,6 @@ class SGD(Optimizer):
         super().__init__(params, settings)
 
     def check(self, group: dict[str, Any]) -> None:
-        """Refuse settings that make no sense."""
         check_not_negative(group, "lr", "momentum", "weight_decay")
         if group["nesterov"] and (not group["momentum"] or group["dampening"]):
             raise ValueError("nesterov needs a momentum above 0 and no dampening")

@@ -8,17 +8,16 @@ import numpy as np
 
 from ..core.graph import StandIn
 from ..ops.elementwise import add, multiply, subtract
-from ..ops.shapes.indexing import take
-from .creation import made, marked
+from ..ops.shapes import ravel, reshape
+from ..ops.shapes.indexing import take, take_along_axis
+from .creation import DType, asarray, made, marked
 from .sampling import plain, refuse_recorded, refuse_recording, sampled
 from .tensor import ArrayLike, Tensor
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
     from numpy.random import Generator as NumPyGenerator
 
 Size: TypeAlias = "int | tuple[int, ...] | None"
-DType: TypeAlias = "npt.DTypeLike | None"
 
 _default: Generator | None = None  # made when first needed, as numpy.random takes a while to import
 
@@ -169,16 +168,13 @@ class Generator:
         """The numbers below `x` in random order, or the slices of an array along `axis`; connected to a Tensor."""
         if isinstance(x, int | np.integer):
             return made(sampled(self.numpy_generator, "permutation", int(x)))
-        source = _tensor(x)
+        source = asarray(x)
         return _taken(source, sampled(self.numpy_generator, "permutation", _length(source, axis, "permutation")), axis)
 
     def permuted(self, x: Any, axis: int | None = None) -> Tensor:
         """As `permutation`, but along `axis` each vector in an order of its own; all elements if `axis` is None."""
-        from ..ops.shapes import ravel, reshape
-        from ..ops.shapes.indexing import take_along_axis
-
         refuse_recording("permuted")
-        source = _tensor(x)
+        source = asarray(x)
         if axis is None:
             return reshape(self.permutation(ravel(source)), shape=source.shape)  # type: ignore[no-any-return]
         length = _length(source, axis, "permuted")
@@ -200,7 +196,7 @@ class Generator:
         chances = None if p is None else plain(p)
         if isinstance(a, int | np.integer):
             return made(sampled(self.numpy_generator, "choice", int(a), size, replace, chances, 0, shuffle))
-        source = _tensor(a)
+        source = asarray(a)
         length = _length(source, axis, "choice")
         places = sampled(self.numpy_generator, "choice", length, size, replace, chances, 0, shuffle)
         return _taken(source, places, axis)
@@ -214,12 +210,6 @@ class Generator:
         if isinstance(x, Tensor):
             raise TypeError("shuffle writes in place, and values of Tensors are never written to: use permutation(t)")
         self.numpy_generator.shuffle(x, axis)
-
-
-def _tensor(x: Any) -> Tensor:
-    from .creation import asarray
-
-    return asarray(x)
 
 
 def _length(x: Tensor, axis: int, caller: str) -> int:

@@ -11,10 +11,10 @@ import numpy as np
 from ..core import reverse, values
 from ..core.define import Op, part
 from ..core.dispatch import set_tensor_type
-from ..core.graph import Constant, Node, Recorded, Spec, StandIn, changes, modes, switch
+from ..core.graph import Constant, HookHandle, Node, Recorded, Spec, StandIn, changes, modes, switch
 from ..core.hints import add_hints
-from ..core.hooks import HookHandle
-from ..core.values import as_array, constant, current, leaf, ndarray, new
+from ..core.store import read
+from ..core.values import as_array, constant, leaf, ndarray, new
 from ..ops.shapes import indexing
 from .methods import ArrayMethods
 
@@ -172,8 +172,8 @@ class Tensor(ArrayMethods, Recorded):
     @property
     def grad(self) -> Tensor | None:
         """Gradient collected by `backward`, of this Tensor's shape and dtype; None before."""
-        if switch.active and modes.trace is not None:
-            return modes.trace.gradient_of(self)  # type: ignore[no-any-return]
+        if switch.active:
+            return modes.store.gradient(self)  # type: ignore[no-any-return]
         return getattr(self, "_grad", None)
 
     @grad.setter
@@ -184,8 +184,8 @@ class Tensor(ArrayMethods, Recorded):
         self._set_gradient(gradient)
 
     def _set_gradient(self, gradient: Tensor | None) -> None:
-        if switch.active and modes.trace is not None:
-            modes.trace.set_gradient(self, gradient)
+        if switch.active:
+            modes.store.bind_gradient(self, gradient)
         else:
             self._grad = gradient
 
@@ -225,7 +225,7 @@ class Tensor(ArrayMethods, Recorded):
 
     def detach(self) -> Tensor:
         """The same value, cut from what it was computed from."""
-        return plain_tensor(current(self))
+        return plain_tensor(read(self))
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Ask for gradients of this Tensor, or no longer; returns it.
@@ -337,8 +337,8 @@ class Tensor(ArrayMethods, Recorded):
                 )
             self._assign(result._value)
             return
-        if switch.active and modes.trace is not None:
-            modes.trace.keep(self)
+        if switch.active:
+            modes.store.write(self)
         retained = self._node is not None and self._node.extra is not None and self._node.extra.pop("retain", False)
         self._value = result._value
         self._node = result._node
@@ -349,8 +349,8 @@ class Tensor(ArrayMethods, Recorded):
 
     def _assign(self, value: Any) -> None:
         """Give a leaf a new value, of the same shape and dtype. Graphs recorded before keep the old one."""
-        if switch.active and modes.trace is not None:
-            modes.trace.keep(self)
+        if switch.active:
+            modes.store.write(self)
         self._value = value
         if self._node is not None:
             extra = self._node.extra
@@ -423,8 +423,8 @@ class Tensor(ArrayMethods, Recorded):
 
     def _look(self) -> None:
         """Before Python takes the numbers: while a program is recorded, those that it computes cannot be had."""
-        if switch.active and modes.trace is not None:
-            modes.trace.looked_at(self)
+        if switch.active:
+            modes.store.looked_at(self)
 
     def _scalar(self, kind: str) -> Any:
         self._look()

@@ -45,10 +45,10 @@ class GradientError(AssertionError):
 
     def __init__(self, message: str, **facts: Any) -> None:
         super().__init__(message)
-        self.name: str = facts["name"]
-        self.input: str = facts["input"]
-        self.cause: str = facts["cause"]
-        self.order: int = facts["order"]
+        self.name: str = facts.get("name", "")  # pickle gives the message alone, and the rest afterwards
+        self.input: str = facts.get("input", "")
+        self.cause: str = facts.get("cause", "unknown")
+        self.order: int = facts.get("order", 1)
         self.index: tuple[int, ...] | None = facts.get("index")
         self.got: float = facts.get("got", np.nan)
         self.expected: float = facts.get("expected", np.nan)

@@ -72,6 +72,8 @@ DISTINCT = Domain(distinct=True)
 INTEGERS = Domain(-4, 5, kind="int")
 COUNTS = Domain(0, 4, kind="int")
 BOOLS = Domain(kind="bool")
+#: Numbers of classes, or of rows of a table.
+LABELS = Domain(0, 3, kind="int")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from weakref import ref
 import numpy as np
 
 from ..data.seeding import all_generators, put_back, state_of, with_arrays
-from ..tensor.tensor import as_array
+from ..tensor.tensor import Tensor, as_array
 
 LAST, BEST = "last.safetensors", "best.safetensors"
 
@@ -47,6 +47,11 @@ def restore_random(state: Mapping[str, Any], *holders: Any) -> None:
 
 
 # --- model and optimizer ---------------------------------------------------------------------------------------------
+
+
+def held_by(optimizer: Any) -> list[Tensor]:
+    """All parameters of an optimizer, group by group."""
+    return [p for group in optimizer.param_groups for p in group["params"]]
 
 
 def network_state(model: Any, optimizer: Any) -> dict[str, Any]:
@@ -83,8 +88,7 @@ def _places(model: Any, optimizer: Any) -> Iterator[tuple[str, Any, Any]]:
     """Name, holder and key of every array; without key the holder is a Tensor."""
     for path, tensor in (*model.named_parameters(), *model.named_buffers()):
         yield f"model.{path}", tensor, None
-    params = [p for group in optimizer.param_groups for p in group["params"]]
-    for number, p in enumerate(params):
+    for number, p in enumerate(held_by(optimizer)):
         for name, value in optimizer.state.get(p, {}).items():
             if isinstance(value, np.ndarray):
                 yield f"optimizer.{number}.{name}", optimizer.state[p], name
@@ -117,8 +121,7 @@ class Kept:
         self._buffers = [
             (m, name, None if t is None else ref(t), None if t is None else t._value) for m, name, t in held
         ]
-        params = {id(p): p for p in model.parameters()}
-        params |= {id(p): p for group in optimizer.param_groups for p in group["params"]}
+        params = {id(p): p for p in (*model.parameters(), *held_by(optimizer))}
         self._parameters = [(tensor, tensor._value) for tensor in params.values()]
         self._optimizer = optimizer.state_dict()
 

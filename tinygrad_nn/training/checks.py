@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ..nn.module import Module
+from .checkpoint import held_by
 from .stepping import takes_closure
 from .stopping import monitored
 
@@ -38,7 +39,7 @@ def check_parts(
 
 def _check_held(model: Module, loss_of: Any, optimizer: Any) -> None:
     """Refuse an optimizer that would train nothing of the model; parameters that it lacks are nobody's mistake."""
-    held = {id(p): p for group in optimizer.param_groups for p in group["params"]}
+    held = {id(p): p for p in held_by(optimizer)}
     loss_parameters = loss_of.parameters() if isinstance(loss_of, Module) else ()
     own = {id(p) for p in (*model.parameters(), *loss_parameters)}
     known = [p for key, p in held.items() if key in own]

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from .stopping import as_number, better_is, monitored
+from ..tensor.tensor import Tensor
+from .stopping import better_is, monitored
 
 
 class History:
@@ -44,7 +45,7 @@ class History:
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Add an epoch; numbers become Python's."""
-        self.rows.append({str(name): as_number(value) for name, value in row.items()})
+        self.rows.append({str(name): _as_number(value) for name, value in row.items()})
 
     @property
     def columns(self) -> list[str]:
@@ -141,6 +142,16 @@ class History:
         widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
         lines = ["  ".join(text.rjust(width) for text, width in zip(line, widths)) for line in cells]
         return "\n".join(" " + line for line in lines) if columns else "History()"
+
+
+def _as_number(value: Any) -> Any:
+    """A figure as Python's number, so that files keep it exactly; strings and None as they are."""
+    if value is None or isinstance(value, str | bool):
+        return value
+    if getattr(value, "size", 1) != 1:
+        raise TypeError(f"a history holds numbers and text, not an array of shape {value.shape}")
+    value = value.item() if isinstance(value, Tensor) or hasattr(value, "item") else value
+    return value if isinstance(value, int | str) else float(value)
 
 
 def _kind(path: Any) -> str:

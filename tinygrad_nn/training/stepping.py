@@ -14,9 +14,9 @@ from ..core.modes import no_grad
 from ..core.tree import flatten, map_leaves
 from ..nn.utils import clip_grad_norm_
 from ..optim.closure import ClosureOptimizer
-from ..optim.newton import NewtonCG
+from ..optim.newton_cg import NewtonCG
 from ..tensor.tensor import Tensor
-from .checkpoint import Kept
+from .checkpoint import Kept, held_by
 
 #: How much of a step is compiled, from all to nothing.
 WHOLE, WITHOUT_METRICS, ORDINARY = "whole", "without metrics", "ordinary"
@@ -69,7 +69,7 @@ class Stepper:
         """Before a run: no gradients are left of anything else, and one of the first steps will be looked at."""
         self.optimizer.zero_grad()
         self.model.zero_grad()
-        own = {id(p) for group in self.optimizer.param_groups for p in group["params"]}
+        own = set(map(id, held_by(self.optimizer)))
         self._others = [p for p in self.model.parameters() if id(p) not in own and p.requires_grad]
         self._calls = 0
         self._look = FIRST
@@ -161,7 +161,7 @@ class Stepper:
         loss, outputs, targets = self._forward(batch)
         loss.backward()
         if self.clip_norm is not None:
-            clip_grad_norm_([p for group in self.optimizer.param_groups for p in group["params"]], self.clip_norm)
+            clip_grad_norm_(held_by(self.optimizer), self.clip_norm)
         self.optimizer.step()
         self._forget_gradients()
         return self._answer(loss, outputs, targets, measured)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..tensor.tensor import Tensor
-
 #: Parts of names that tell what is better, more or less.
 _MORE = ("acc", "auc", "f1", "precision", "recall", "score", "r2")
 _LESS = ("loss", "error", "mse", "mae", "rmse", "perplexity")
+
+#: What `EarlyStopping` has seen, by the names of its attributes.
+_SEEN = ("best", "best_epoch", "epoch", "waited", "stopped")
 
 
 def better_is(monitor: str, mode: str) -> str:
@@ -161,12 +162,11 @@ class EarlyStopping:
 
     def state_dict(self) -> dict[str, Any]:
         """What has been seen so far; for `tinygrad_nn.save`."""
-        names = ("best", "best_epoch", "epoch", "waited", "stopped")
-        return {**{name: getattr(self, name) for name in names}, "best_state": self._best_state}
+        return {**{name: getattr(self, name) for name in _SEEN}, "best_state": self._best_state}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on from a `state_dict`."""
-        for name in ("best", "best_epoch", "epoch", "waited", "stopped"):
+        for name in _SEEN:
             setattr(self, name, state_dict[name])
         self._best_state = state_dict["best_state"]
 
@@ -175,13 +175,3 @@ class EarlyStopping:
             f"EarlyStopping({self.monitor!r}, patience={self.patience}, min_delta={self.min_delta}, "
             f"mode={self.mode!r}, restore_best={self.restore_best})"
         )
-
-
-def as_number(value: Any) -> Any:
-    """A figure as Python's number, so that files keep it exactly; strings and None as they are."""
-    if value is None or isinstance(value, str | bool):
-        return value
-    if getattr(value, "size", 1) != 1:
-        raise TypeError(f"a history holds numbers and text, not an array of shape {value.shape}")
-    value = value.item() if isinstance(value, Tensor) or hasattr(value, "item") else value
-    return value if isinstance(value, int | str) else float(value)

@@ -288,11 +288,7 @@ class Trainer:
             loss, values = train(batch)
             if not math.isfinite(loss):
                 raise FloatingPointError(self._advice(loss))
-            count = samples_in(batch)
-            sums[0] += count
-            sums[1] += loss * count
-            for place, value in enumerate(values, start=2):
-                sums[place] += value * count
+            _add(sums, samples_in(batch), loss, values)
             self._position += 1
             self.steps += 1
             if by_batch is not None:
@@ -314,9 +310,7 @@ class Trainer:
             self.model.eval()
             for batch in loader:
                 loss, values = self._stepper.evaluate(batch)
-                count = samples_in(batch)
-                for place, value in enumerate((1.0, loss, *values)):
-                    sums[place] += value * count
+                _add(sums, samples_in(batch), loss, values)
                 if interrupt is not None and interrupt.wanted:
                     interrupt.now()
         if not sums[0]:
@@ -362,8 +356,17 @@ class Trainer:
         plain = [part for part in self._parts[:2] if not hasattr(part, "state_dict")]
         return (self.model, self.loss_of, self.step, *self.metrics.values(), *plain)
 
-    def _state(self) -> dict[str, Any]:
+    def _named_parts(self) -> dict[str, Any]:
+        """What may have a state of its own, by its name in a checkpoint."""
         loader, validation, early_stopping = self._parts
+        return {
+            "scheduler": self.scheduler,
+            "early_stopping": early_stopping,
+            "loader": loader,
+            "validation": validation,
+        }
+
+    def _state(self) -> dict[str, Any]:
         return {
             "progress": {
                 "epoch": self.epoch,
@@ -377,23 +380,13 @@ class Trainer:
             },
             "history": list(self.history.rows),
             **network_state(self.model, self.optimizer),
-            "scheduler": _state_of(self.scheduler),
-            "early_stopping": _state_of(early_stopping),
-            "loader": _state_of(loader),
-            "validation": _state_of(validation),
+            **{name: _state_of(part) for name, part in self._named_parts().items()},
             "random": random_state(*self._holders()),
         }
 
     def _load(self, state: Mapping[str, Any]) -> None:
-        loader, validation, early_stopping = self._parts
         load_network(state, self.model, self.optimizer)
-        parts: dict[str, Any] = {
-            "scheduler": self.scheduler,
-            "early_stopping": early_stopping,
-            "loader": loader,
-            "validation": validation,
-        }
-        for name, part in parts.items():
+        for name, part in self._named_parts().items():
             if (state[name] is None) is not (_state_of(part) is None):
                 there, here = ("a", "no") if state[name] is not None else ("no", "a")
                 raise ValueError(f"Trainer: the checkpoint has {there} state of {name}, this run {here} such part")
@@ -434,6 +427,12 @@ def _modes_kept(model: Module) -> Iterator[None]:
     finally:
         for module, training in modes:
             module._set("training", training)
+
+
+def _add(sums: list[float], count: int, loss: float, values: Sequence[float]) -> None:
+    """Take a batch into the sums that an epoch's figures are computed from: how many samples, loss, metrics."""
+    for place, value in enumerate((1.0, loss, *values)):
+        sums[place] += value * count
 
 
 def _state_of(part: Any) -> Any:

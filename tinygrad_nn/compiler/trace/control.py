@@ -11,7 +11,7 @@ from ...core.define import Op, define
 from ...core.graph import mode, modes
 from ...tensor.tensor import Tensor
 from ..ir import Program, Var, check, run
-from .inner import Inner, as_input, close, sample_of
+from .inner import Inner, close, sample_of
 from .replay import as_tensor, pull, push, replay
 
 #: Gives the results of a body, from Tensors for its inputs.
@@ -119,8 +119,8 @@ def record_scan(
     length : int
     reverse : bool
     """
-    init, xs = [as_input(x) for x in init], [as_input(x) for x in xs]
-    inner = Inner(modes.trace, "scan")
+    init, xs = [modes.store.operand(x) for x in init], [modes.store.operand(x) for x in xs]
+    inner = Inner(modes.store, "scan")
     states = [inner.placeholder(x.shape, x.dtype, sample_of(x)) for x in init]
     slices = [inner.placeholder(x.shape[1:], x.dtype, _first(x)) for x in xs]
     carried, rows = _variables(states), _variables(slices)
@@ -156,7 +156,7 @@ def record_cond(pred: Any, then: Flat, otherwise: Flat, compare: Callable[[], No
 
     `compare` is called after both, to raise where they have not.
     """
-    inners = [Inner(modes.trace, "cond") for _ in range(2)]
+    inners = [Inner(modes.store, "cond") for _ in range(2)]
     for inner, branch in zip(inners, (then, otherwise)):
         inner.run(branch)
     compare()
@@ -166,13 +166,13 @@ def record_cond(pred: Any, then: Flat, otherwise: Flat, compare: Callable[[], No
         check(inner.program)
     if not inners[0].program.results:
         return []
-    return _apply(cond, [as_input(pred), *values], then=inners[0].program, otherwise=inners[1].program)
+    return _apply(cond, [modes.store.operand(pred), *values], then=inners[0].program, otherwise=inners[1].program)
 
 
 def record_while(test: Flat, step: Flat, init: Sequence[Any]) -> list[Any]:
     """Record a loop that goes on while ``test(carry)`` gives a true number: the last carry."""
-    init = [as_input(x) for x in init]
-    inners = [Inner(modes.trace, "while_loop") for _ in range(2)]
+    init = [modes.store.operand(x) for x in init]
+    inners = [Inner(modes.store, "while_loop") for _ in range(2)]
     carried = []
     for inner, function in zip(inners, (test, step)):
         states = [inner.placeholder(x.shape, x.dtype, sample_of(x)) for x in init]
@@ -204,8 +204,8 @@ def record_while(test: Flat, step: Flat, init: Sequence[Any]) -> list[Any]:
 
 def _record_unwind(step: Flat, init: Sequence[Any], history: Any, entry: Sequence[Any]) -> list[Any]:
     """Record the way back through a `while_loop`: ``step(carry, values of an entry)`` gives the next carry."""
-    init = [as_input(x) for x in init]
-    inner = Inner(modes.trace, "while_loop")
+    init = [modes.store.operand(x) for x in init]
+    inner = Inner(modes.store, "while_loop")
     states = [inner.placeholder(x.shape, x.dtype, sample_of(x)) for x in init]
     parts = [inner.placeholder(x.shape, x.dtype, sample_of(x)) for x in entry]
     inputs = [*_variables(states), *_variables(parts)]

@@ -57,7 +57,7 @@ class Inner(Recorder):
     """
 
     def __init__(self, outer: Recorder, name: str) -> None:
-        super().__init__(name)
+        super().__init__(name, outer.control)
         self.program = Body(name)
         self.outer = outer
         self.root: Recorder = outer.root if isinstance(outer, Inner) else outer
@@ -82,7 +82,7 @@ class Inner(Recorder):
     def run(self, function: Callable[..., Iterable[Any]], *args: Any) -> list[Var]:
         """Run the body; the variables of its results."""
         try:
-            with mode("trace", self), np.errstate(all="ignore"):
+            with mode("store", self), np.errstate(all="ignore"):
                 found = [self._result(x) for x in function(*args)]
         finally:
             self.restore()
@@ -114,10 +114,10 @@ class Inner(Recorder):
             self.flows[made.variable] = flows and made.variable.dtype.kind in "fc"
         return values, out
 
-    def value(self, tensor: Tensor) -> Traced:
+    def read(self, tensor: Any) -> Traced:
         """What stands for the value of a Tensor in the body."""
         value = tensor._value
-        return self.capture(value if type(value) is Traced else self.root.value(tensor), tensor._node)
+        return self.capture(value if type(value) is Traced else self.root.read(tensor), tensor._node)
 
     def capture(self, traced: Traced, node: Node | None) -> Traced:
         """What stands in the body for a value from outside; a value of the body stands for itself."""
@@ -136,7 +136,7 @@ class Inner(Recorder):
     def _seen(self, x: Any, value: Any) -> Any:
         """What an operation of the body computes with."""
         if isinstance(x, Tensor):
-            traced = self.value(x)
+            traced = self.read(x)
             if x._node is not None and modes.recording and not self._is_own_leaf(x._node):
                 return traced
         elif type(value) is Traced:
@@ -162,6 +162,10 @@ class Inner(Recorder):
         var: Var = self.capture(Traced(self.root._array(array), array), None).variable
         return var
 
+    def operand(self, x: Any) -> Any:
+        """An input of control flow inside: what is read from outside stays that until the inner body is closed."""
+        return self.root.operand(x)
+
     def looked_at(self, tensor: Tensor) -> None:
         """Python took the numbers of a Tensor."""
         self.root.looked_at(tensor)
@@ -172,7 +176,7 @@ class Inner(Recorder):
 
     # --- what a body cannot do ---------------------------------------------------------------------------------------
 
-    def keep(self, tensor: Tensor) -> None:
+    def write(self, tensor: Tensor) -> None:
         """Remember what a Tensor is before it is bound anew: if it outlives the body, that was a write to outside."""
         if type(tensor._value) is Traced and tensor._value.variable in self.flows:
             return
@@ -201,18 +205,18 @@ class Inner(Recorder):
                 "register the hook on a Tensor that goes in or comes out",
             )
 
-    def gradient_of(self, tensor: Tensor) -> Tensor | None:
+    def gradient(self, tensor: Tensor) -> Tensor | None:
         """The gradient of a Tensor: of one made in the body, or what the recording outside has so far."""
-        return super().gradient_of(tensor) if self._is_local(tensor) else self.outer.gradient_of(tensor)
+        return super().gradient(tensor) if self._is_local(tensor) else self.outer.gradient(tensor)
 
-    def set_gradient(self, tensor: Tensor, gradient: Tensor | None) -> None:
+    def bind_gradient(self, tensor: Tensor, gradient: Tensor | None) -> None:
         """Bind the gradient of a Tensor made in the body anew."""
         if not self._is_local(tensor):
             self._refuse(
                 f"sets the gradient of a Tensor from outside (shape {tensor.shape}), as backward() and zero_grad() do",
                 "take gradients inside with tg.grad, or call backward() on what comes out",
             )
-        super().set_gradient(tensor, gradient)
+        super().bind_gradient(tensor, gradient)
 
     def _is_local(self, tensor: Tensor) -> bool:
         return type(tensor._value) is Traced and tensor._value.variable in self.flows
@@ -224,14 +228,14 @@ class Inner(Recorder):
             "draw before it, for all steps at once, and scan over the numbers or give them as operands",
         )
 
-    def group(self, optimizer: Any, number: int) -> dict[str, Any]:
+    def groups(self, optimizer: Any) -> NoReturn:
         """Refuse: an optimizer writes to its parameters."""
         self._refuse(
             f"makes a step of an optimizer ({type(optimizer).__name__})",
             "make it after, or carry the parameters and update them with operations",
         )
 
-    def name_gradient(self, node: Any, gradient: Any) -> None:
+    def _name_gradient(self, node: Any, gradient: Any) -> None:
         """Name a gradient in the body after what it belongs to there."""
         recorded = (node.extra or {}).get("recorded")
         value = gradient._value if isinstance(gradient, Tensor) else gradient
@@ -240,7 +244,7 @@ class Inner(Recorder):
             and type(value) is Traced
             and {recorded.variable, value.variable} <= self.flows.keys()
         ):
-            super().name_gradient(node, gradient)
+            super()._name_gradient(node, gradient)
 
     def _refuse(self, what: str, instead: str, line: str | None = None) -> NoReturn:
         raise TypeError(
@@ -281,24 +285,10 @@ def close(inners: Sequence[Inner]) -> tuple[list[Any], list[list[Var]]]:
     return values, inputs
 
 
-def as_input(x: Any) -> Any:
-    """An input of a control flow, in a form that operations take: Tensor, stand-in, or NumPy scalar; never weak."""
-    value = x._value if isinstance(x, Tensor) else x
-    if type(value) is Traced:
-        return x.astype(value.dtype) if value.variable.weak else x
-    if isinstance(x, Tensor):
-        return x
-    if isinstance(x, np.ndarray) and x.ndim:
-        trace: Recorder = modes.trace
-        root = trace.root if isinstance(trace, Inner) else trace
-        return Traced(root._array(x), x)
-    return np.asarray(x)[()]
-
-
 def sample_of(x: Any) -> Any:
     """What an input is in the call that is being recorded."""
     value = x._value if isinstance(x, Tensor) else x
     return value.value if type(value) is Traced else value
 
 
-__all__ = ["Body", "Inner", "as_input", "close", "cut", "sample_of"]
+__all__ = ["Body", "Inner", "close", "cut", "sample_of"]

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import gc
-import linecache
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
-from typing import Any
+from types import ModuleType
+from typing import Any, NoReturn
 from weakref import ref
 
 import numpy as np
 
 from ...core.define import Op, define
 from ...core.errors import INNER, explain, user_line
+from ...core.graph import Node
+from ...core.references import is_held_elsewhere
+from ...core.store import Flat, Store
 from ...tensor.tensor import Tensor, plain_tensor
 from ..ir import PYTHON_OPERATORS, Program, Step, Var
+from .escapes import check_escapes, check_generators, is_shared
+from .guards import GradientGuard, Guard, ModuleGuard, NumberGuard, TensorGuard, VariableGuard
+from .optimizers import Optimizers
 from .progress import STEPS_A_SIGN, Progress
-from .state import ArrayPlace, EntryPlace, GeneratorPlace, GradientPlace, Place, SettingPlace, TensorPlace
+from .state import ArrayPlace, GeneratorPlace, GradientPlace, Place, TensorPlace
 from .traced import Traced, unknown
 from .variables import variables
 
@@ -36,19 +41,30 @@ def _draw_definition(generator: Any, *, method: str, args: tuple[Any, ...]) -> A
 draw = define(_draw_definition, name="draw", differentiable=False)
 
 
-class Recorder:
-    """Records what is computed while it is the current mode's ``trace``.
+class Recorder(Store):
+    """Records what is computed while it is the store of the thread.
 
     What is read from outside becomes state of the program, what is bound anew becomes a write; in the end everything
     outside is as it was before.
+
+    Parameters
+    ----------
+    name : str
+        Of the program.
+    control : module
+        Records loops and branches, with recorders of its own that wait for this one.
+    function : callable
+    held : sequence
+        Arguments that are the same at each call.
     """
 
-    stand_in = Traced
+    compiling = True
 
-    def __init__(self, name: str, function: Any = None, held: Sequence[Any] = ()) -> None:
+    def __init__(self, name: str, control: ModuleType, function: Any = None, held: Sequence[Any] = ()) -> None:
         self.program = Program(name)
+        self.control = control
         self.function = function
-        self.held = held  # arguments that are the same at each call
+        self.held = held
         self._progress = Progress(name)
         self.places: dict[Var, Place] = {}
         #: By id, captured Tensors with the value that they had, and what stands for it.
@@ -58,14 +74,12 @@ class Recorder:
         self._kept: dict[int, tuple[Tensor, Any, Any, Any]] = {}
         self._gradients: dict[int, tuple[Any, Any, bool]] = {}
         self._generators: dict[int, tuple[Any, Var, Any]] = {}
-        self._settings: dict[tuple[int, int, str, int | None], Traced] = {}
-        self._entries: dict[tuple[int, int], tuple[Any, Tensor, Any, dict[str, Any]]] = {}
-        self._entry_starts: dict[tuple[int, int, str], Var] = {}
-        self._entries_made: list[tuple[Any, Any, str]] = []
         self._looked_at: list[tuple[Any, Any]] = []
         self._modules: dict[int, Any] = {}
-        #: What must be as it was for the program to be right: (kind, holder, …).
-        self.guards: list[tuple[Any, ...]] = []
+        #: What must be as it was for the program to be right.
+        self.guards: list[Guard] = []
+        self._gradients_read: list[tuple[Any, bool]] = []
+        self.optimizers = Optimizers()
         #: What a call leaves outside: what stood there in the program, the place, and the new value.
         self.writes: list[tuple[Var | None, Place, Var]] = []
         #: Tensors whose gradient a call takes away.
@@ -75,7 +89,7 @@ class Recorder:
         self.read_only = False
         self._made: list[Any] = []
 
-    # --- what the dispatch asks for ----------------------------------------------------------------------------------
+    # --- operations --------------------------------------------------------------------------------------------------
 
     def compute(self, op: Op, inputs: Sequence[Any], values: Sequence[Any], settings: dict[str, Any]) -> Any:
         """Compute an op on this call's numbers and record the step: the inputs' stand-ins, and the results'."""
@@ -122,7 +136,7 @@ class Recorder:
     def _stand_in(self, x: Any, value: Any) -> Any:
         if type(value) is Traced:
             return value
-        return self.value(x) if isinstance(x, Tensor) else self.constant(value)
+        return self.read(x) if isinstance(x, Tensor) else self.constant(value)
 
     def _operand(self, x: Any) -> Any:
         """What stands in a step for an input: a variable or a number."""
@@ -143,7 +157,23 @@ class Recorder:
         """An array that is the same in every call as a stand-in, so that rules compute with the like of it."""
         return self.traced(self._array(x), x) if type(x) is np.ndarray else x
 
-    def value(self, tensor: Tensor) -> Traced:
+    def recorded(self, node: Node, out: Any) -> None:
+        """Let a node know its result, after which gradients are named."""
+        node.extra = {"recorded": out}
+
+    def passed(self, node: Node, gradient: Any) -> Any:
+        """What stands for a gradient, named after what it belongs to: ``d`` and its name."""
+        gradient = self.constant(gradient)
+        self._name_gradient(node, gradient)
+        return gradient
+
+    def refuse(self, message: str, kind: type[Exception] = TypeError) -> NoReturn:
+        """Raise: this cannot be recorded."""
+        raise kind(message)
+
+    # --- Tensors -----------------------------------------------------------------------------------------------------
+
+    def read(self, tensor: Any) -> Traced:
         """What stands for the value of a Tensor."""
         value = tensor._value
         if type(value) is Traced:
@@ -168,16 +198,14 @@ class Recorder:
         """A module was called: what it holds and how it is set decides what it does."""
         self._modules[id(module)] = module
 
-    # --- what is bound anew ------------------------------------------------------------------------------------------
-
-    def keep(self, tensor: Tensor) -> None:
+    def write(self, tensor: Tensor) -> None:
         """Remember what a Tensor is before it is bound to something else."""
         if id(tensor) not in self._kept:
             if type(tensor._value) is not Traced:
-                self.value(tensor)
+                self.read(tensor)
             self._kept[id(tensor)] = (tensor, tensor._value, tensor._node, getattr(tensor, "_constant", None))
 
-    def gradient_of(self, tensor: Tensor) -> Tensor | None:
+    def gradient(self, tensor: Tensor) -> Tensor | None:
         """The gradient of a Tensor, read from outside the first time."""
         known = self._gradients.get(id(tensor))
         if known is not None and known[0]() is tensor:
@@ -185,69 +213,18 @@ class Recorder:
         gradient = getattr(tensor, "_grad", None)
         if gradient is not None:
             value = gradient._value
-            gradient = plain_tensor(self.traced(self._outside(GradientPlace(tensor), value), value))
-        self.guards.append(("gradient", ref(tensor), gradient is None))
+            gradient = plain_tensor(self._lift(GradientPlace(tensor), value))
+        self._gradients_read.append((ref(tensor), gradient is None))
         self._gradients[id(tensor)] = (ref(tensor), gradient, False)
         return gradient
 
-    def set_gradient(self, tensor: Tensor, gradient: Tensor | None) -> None:
+    def bind_gradient(self, tensor: Tensor, gradient: Tensor | None) -> None:
         """Bind the gradient of a Tensor anew, in the program only."""
         self._gradients[id(tensor)] = (ref(tensor), gradient, True)
 
-    # --- optimizers --------------------------------------------------------------------------------------------------
-
-    def group(self, optimizer: Any, number: int) -> dict[str, Any]:
-        """The settings of an optimizer's group: those that change from step to step stand for what they then are."""
-        settings = dict(optimizer.param_groups[number])
-        fixed = {k: v for k, v in settings.items() if k != "params" and k not in optimizer.changing}
-        groups = optimizer.param_groups
-        self.guards.append(("settings", optimizer, number, fixed, list(groups[number]["params"]), len(groups)))
-        for name in optimizer.changing & settings.keys():
-            value = settings[name]
-            if isinstance(value, tuple):
-                settings[name] = tuple(self._setting(optimizer, number, name, i, x) for i, x in enumerate(value))
-            else:
-                settings[name] = self._setting(optimizer, number, name, None, value)
-        return settings
-
-    def _setting(self, optimizer: Any, number: int, name: str, index: int | None, value: Any) -> Traced:
-        key = (id(optimizer), number, name, index)
-        if key not in self._settings:
-            var = self._outside(SettingPlace(optimizer, number, name, index), float(value), name)
-            self._settings[key] = self.traced(var, float(value))
-        return self._settings[key]
-
-    def entries(self, optimizer: Any, state: Any, parameter: Tensor) -> dict[str, Any]:
-        """What an optimizer remembers of a parameter, as it stands in the program so far."""
-        key = (id(optimizer), id(parameter))
-        if key not in self._entries:
-            entries: dict[str, Any] = {}
-            self._entries[key] = (optimizer, parameter, state, entries)
-            for name in state.get(parameter, ()):
-                self._lift_entry(key, name)
-            self.guards.append(("entries", optimizer, parameter, ()))
-        return self._entries[key][3]
-
-    def _lift_entry(self, key: tuple[int, int], name: str) -> None:
-        optimizer, parameter, state, entries = self._entries[key]
-        value = state[parameter][name]
-        if isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.dtype != parameter.dtype:
-            value = state[parameter][name] = value.astype(parameter.dtype)  # the parameter was converted since
-        entries[name] = value
-        if isinstance(value, np.ndarray | np.generic | int | float) and not isinstance(value, bool):
-            entries[name] = self.traced(self._outside(EntryPlace(optimizer, parameter, name), value, name), value)
-            entries[name].shared = True
-            self._entry_starts[*key, name] = entries[name].variable
-
-    def remembered(self, optimizer: Any, parameter: Tensor, name: str, start: Any) -> Any:
-        """One of the `entries`; where there is none yet, `start` is put there for all later calls too."""
-        key = (id(optimizer), id(parameter))
-        _, _, state, entries = self._entries[key]
-        if name not in entries:
-            state[parameter][name] = start
-            self._entries_made.append((state, parameter, name))
-            self._lift_entry(key, name)
-        return entries[name]
+    def _lift(self, place: Place, value: Any, name: str = "") -> Traced:
+        """What stands for a value that is read from a place."""
+        return self.traced(self._outside(place, value, name), value)
 
     def _outside(self, place: Place, value: Any, name: str = "") -> Var:
         """A new variable of the state, read from a place."""
@@ -257,6 +234,74 @@ class Recorder:
         self.places[var] = place
         self.program.state.append(var)
         return var
+
+    # --- modules and optimizers --------------------------------------------------------------------------------------
+
+    def rebind(self, module: Any, name: str, value: Any) -> bool:
+        """Let a buffer, which is to stay in its place, take over the value of another Tensor."""
+        buffer = module.__dict__[name]
+        if buffer is None or value is buffer:
+            return buffer is not None
+        holders = 2 + (id(buffer) in self._kept)  # the module, a variable here, and what is kept
+        if is_held_elsewhere(module, name, holders):
+            raise TypeError(
+                f"compile: a buffer (shape {buffer.shape}) is bound anew while something else holds the Tensor that it "
+                f"was\n  at {user_line()}\n  Keep a copy of it (`old = self.buffer.copy()`), or write to it: "
+                "`self.buffer[...] = new`."
+            )
+        self.write(buffer)
+        buffer._value = self.read(value)
+        return True
+
+    def groups(self, optimizer: Any) -> Iterable[dict[str, Any]]:
+        """The settings of an optimizer's groups: those that change stand for what they are at each call."""
+        return self.optimizers.groups(optimizer, self._lift)
+
+    def entries(self, optimizer: Any) -> Any:
+        """What an optimizer remembers, by parameter, as it stands in the program so far."""
+        return self.optimizers.memory(optimizer, self._lift)
+
+    def value_and_gradient(self, parameter: Any) -> Any:
+        """What stands for the values of a parameter and of its gradient; None where there is no gradient."""
+        gradient = self.gradient(parameter)
+        if gradient is None:
+            return None
+        slope = self.constant(gradient._value)
+        return self.read(parameter), slope
+
+    # --- control flow ------------------------------------------------------------------------------------------------
+
+    def operand(self, x: Any) -> Any:
+        """An input of control flow, in a form that operations take: Tensor, stand-in, or NumPy scalar; never weak."""
+        value = x._value if isinstance(x, Tensor) else x
+        if type(value) is Traced:
+            return x.astype(value.dtype) if value.variable.weak else x
+        if isinstance(x, Tensor):
+            return x
+        return Traced(self._array(x), x) if isinstance(x, np.ndarray) and x.ndim else np.asarray(x)[()]
+
+    def truth(self, number: Any) -> Any:
+        """What stands for a bool; one that is known is one."""
+        return number if number.dtype.kind == "b" else number != 0
+
+    def scan(
+        self, step: Flat, carry: Any, rows: Any, length: int, reverse: bool, stack: Callable[[Any], Any]
+    ) -> tuple[list[Any], list[Any]]:
+        """Record a loop of fixed length."""
+        found: tuple[list[Any], list[Any]] = self.control.record_scan(step, carry.leaves, rows.leaves, length, reverse)
+        return found
+
+    def cond(self, chosen: Any, then: Flat, otherwise: Flat, compare: Callable[[], None]) -> Iterable[Any]:
+        """Record a choice; one that is known already is made at once."""
+        if not isinstance(chosen, Tensor | Traced):
+            return super().cond(chosen, then, otherwise, compare)
+        found: list[Any] = self.control.record_cond(chosen, then, otherwise, compare)
+        return found
+
+    def while_loop(self, test: Flat, step: Flat, carry: Any) -> Iterable[Any]:
+        """Record a loop that goes on while a condition holds."""
+        found: list[Any] = self.control.record_while(test, step, carry.leaves)
+        return found
 
     # --- random numbers ----------------------------------------------------------------------------------------------
 
@@ -281,7 +326,7 @@ class Recorder:
 
     # --- names -------------------------------------------------------------------------------------------------------
 
-    def name_gradient(self, node: Any, gradient: Any) -> None:
+    def _name_gradient(self, node: Any, gradient: Any) -> None:
         """Name a gradient after what it belongs to: ``d`` and its name."""
         recorded = (node.extra or {}).get("recorded")
         value = gradient._value if isinstance(gradient, Tensor) else gradient
@@ -289,22 +334,11 @@ class Recorder:
             return
         if recorded is None and node.op is None:
             holder = node.tensor()
-            recorded = None if holder is None else self.value(holder)
+            recorded = None if holder is None else self.read(holder)
         if type(recorded) is Traced:
             value.variable.name = "d:" + str(recorded.variable.number)
 
     # --- the end -----------------------------------------------------------------------------------------------------
-
-    def rebind(self, tensor: Tensor, value: Tensor) -> None:
-        """Let a Tensor that is to stay in its place take over the value of another."""
-        if sys.getrefcount(tensor) > _UNSHARED_BUFFER:
-            raise TypeError(
-                f"compile: a buffer (shape {tensor.shape}) is bound anew while something else holds the Tensor that it "
-                f"was\n  at {user_line()}\n  Keep a copy of it (`old = self.buffer.copy()`), or write to it: "
-                "`self.buffer[...] = new`."
-            )
-        self.keep(tensor)
-        tensor._value = self.value(value)
 
     def touched(self, tensor: Tensor) -> bool:
         """Whether the value or the gradient of a Tensor was bound anew."""
@@ -333,51 +367,20 @@ class Recorder:
     def _release(self) -> None:
         """Let the stand-ins go: what follows speaks of variables alone."""
         self._lifted.clear()
-        self._settings.clear()
         self._gradients = {
             key: (holder, None if gradient is None else _var_of(gradient._value), bound)
             for key, (holder, gradient, bound) in self._gradients.items()
         }
-        for _, _, _, entries in self._entries.values():
-            for name, value in entries.items():
-                entries[name] = _var_of(value)
+        self.optimizers.release()
 
     def forget(self) -> None:
         """After a recording that failed: take back what was prepared for later calls."""
-        for state, parameter, name in self._entries_made:
-            state[parameter].pop(name, None)
-            if not state[parameter]:
-                del state[parameter]
+        self.optimizers.forget()
 
-    def check_escapes(self) -> None:
-        """Raise if something outside holds on to a value of the recording: it would stand for nothing there."""
-        if not any(made() is not None for made in self._made):
-            return
-        gc.collect()
-        lines = {out: step.line for step in self.program.steps for out in step.outputs}
-        alive = [escaped for escaped in (made() for made in reversed(self._made)) if escaped is not None]
-        # First the last that a Tensor holds: others may be held by its graph alone.
-        alive.sort(key=lambda x: not any(isinstance(y, Tensor) for y in gc.get_referrers(x)))
-        for escaped in alive[:1]:
-            line = lines.get(escaped.variable)
-            where = f"  made at {line[0]}:{line[1]}: {linecache.getline(*line).strip()}\n" if line else ""
-            raise TypeError(
-                f"compile: a Tensor of shape {escaped.shape} is kept outside {self.program.name}, in an attribute, a "
-                f"list or a variable; later calls would leave it there as it is now\n{where}  Return it, and keep it "
-                "outside; or register it as a buffer of a module, which a compiled function updates."
-            )
-
-    def check_generators(self) -> None:
-        """Raise if a random generator was made inside: it would go on from call to call instead of starting anew."""
-        for generator, var, _ in self._generators.values():
-            if sys.getrefcount(generator) <= _UNSHARED_GENERATOR:
-                lines = (step.line for step in self.program.steps if var in step.inputs)
-                line = next((line for line in lines if line), None)
-                where = f"\n  at {line[0]}:{line[1]}: {linecache.getline(*line).strip()}" if line else ""
-                raise TypeError(
-                    f"compile: {self.program.name} makes a random generator of its own, which would start anew at each "
-                    f"ordinary call but not in compiled code{where}\n  Make it outside."
-                )
+    def check(self) -> None:
+        """Raise for what later calls would not leave behind, or not make anew."""
+        check_escapes(self.program, self._made)
+        check_generators(self.program, [(var, self.places[var]) for _, var, _ in self._generators.values()])
 
     def finish(self) -> None:
         """List what the program reads and writes outside, once nothing of the run itself is alive any more."""
@@ -389,40 +392,32 @@ class Recorder:
             else:
                 self.places[var] = TensorPlace(tensor)
                 self.program.state.append(var)
-                self.guards.append(("tensor", tensor, tensor._node is not None, hooks_of(tensor)))
+                self.guards.append(TensorGuard(tensor))
         for holder, value in self._looked_at:
             tensor = holder()
             if tensor is not None:
-                self.guards.append(("number", tensor, np.copy(value)))
+                self.guards.append(NumberGuard(tensor, value))
         known = list(variables(self.function, self.held))
         for value in (self.function, getattr(self.function, "__self__", None), *self.held, *(v.value for v in known)):
             for module in value.modules() if callable(getattr(value, "modules", None)) else ():
                 self.saw(module)
-        self.guards += [("variable", v.holder, v.key, v.value) for v in known]
-        for module in self._modules.values():
-            self.guards.append(("module", module, snapshot(module)))
+        self.guards += map(VariableGuard, known)
+        self.guards += map(ModuleGuard, self._modules.values())
+        for holder, absent in self._gradients_read:
+            tensor = holder()
+            if tensor is not None:
+                self.guards.append(GradientGuard(tensor, absent))
         if not self.read_only:
             self._write_tensors()
             self._write_gradients()
-            self._write_entries()
-        for array, var in self._arrays.values():
-            if sys.getrefcount(array) > _UNSHARED or _shows_other(array):
+        self.optimizers.finish(None if self.read_only else self._write)
+        self.guards += self.optimizers.guards
+        for known_array in self._arrays.values():
+            var = known_array[1]
+            if is_shared(var):
                 var.kind = "state"
-                self.places[var] = ArrayPlace(array)
+                self.places[var] = ArrayPlace(var.value)
                 self.program.state.append(var)
-        self.guards = [guard for guard in map(_of_living, self.guards) if guard is not None]
-
-    def _write_entries(self) -> None:
-        for key, (optimizer, parameter, state, entries) in self._entries.items():
-            for name, value in entries.items():
-                start = self._entry_starts.get((*key, name))
-                if type(value) is Var and value is not start:
-                    self._write(start, EntryPlace(optimizer, parameter, name), value)
-                elif type(value) is not Var and value is not state.get(parameter, {}).get(name):
-                    raise TypeError(
-                        f"compile: {type(optimizer).__name__} sets {name!r} to {value!r} in a step; what a compiled "
-                        "step remembers must be computed from Tensors and from what it remembers"
-                    )
 
     def _write(self, old: Var | None, place: Place, new: Var) -> None:
         """A write to a place that was read as `old`, or not read at all."""
@@ -453,49 +448,9 @@ class Recorder:
             self._write(None, GradientPlace(tensor), new)
 
 
-def _shows_other(array: Any) -> bool:
-    """Whether an array is a view of memory that something else holds too."""
-    base = array.base
-    if base is None:
-        return False
-    return type(base) is not np.ndarray or sys.getrefcount(base) > _UNSHARED_BASE or _shows_other(base)
-
-
 def _var_of(value: Any) -> Any:
     """The variable that a stand-in stands for; anything else as it is."""
     return value.variable if type(value) is Traced else value
-
-
-def _of_living(guard: tuple[Any, ...]) -> tuple[Any, ...] | None:
-    """A guard whose holder is still there, held by itself instead of weakly."""
-    if guard[0] == "entries":
-        return (*guard[:3], tuple(guard[1].state.get(guard[2], ())))
-    if guard[0] != "gradient":
-        return guard
-    tensor = guard[1]()
-    return None if tensor is None else ("gradient", tensor, guard[2])
-
-
-def snapshot(module: Any) -> list[tuple[str, Any]]:
-    """What a module holds, to be compared with `same_snapshot`; hooks are listed."""
-    return [
-        (name, tuple(value.values()) if name.endswith("_hooks") and value else value)
-        for name, value in module.__dict__.items()
-    ]
-
-
-def same_snapshot(old: list[tuple[str, Any]], new: list[tuple[str, Any]]) -> bool:
-    """Whether a module still holds the same: plain settings by value, hooks one by one, all else by identity."""
-    return len(old) == len(new) and all(
-        a == b and (x is y or (type(x) is type(y) and isinstance(x, bool | int | float | str | tuple) and x == y))
-        for (a, x), (b, y) in zip(old, new)
-    )
-
-
-def hooks_of(tensor: Tensor) -> tuple[Any, ...]:
-    """The hooks on a leaf's gradient."""
-    node = tensor._node
-    return tuple((node.extra or {}).get("hooks", ())) if node is not None else ()
 
 
 def _is_mask(x: Any) -> bool:
@@ -505,13 +460,3 @@ def _is_mask(x: Any) -> bool:
 
 def _numpy_number(x: Any) -> Any:
     return np.asarray(x)[()]
-
-
-#: References to an array that the loop over `_arrays` and the program's variable hold.
-_UNSHARED = 4
-#: References to a buffer that its module, the call that binds it anew and an argument have.
-_UNSHARED_BUFFER = 3
-#: References to a generator that the recorder, its place, a loop and an argument have.
-_UNSHARED_GENERATOR = 4
-#: References to the base of a view that nothing else holds: the view's own, a variable and an argument.
-_UNSHARED_BASE = 3

@@ -13,6 +13,8 @@ from ...core.tree import flatten, unflatten
 from ...core.values import leaf
 from ...tensor.tensor import Tensor, plain_tensor
 from ..ir import Program, Var, check
+from . import control
+from .guards import Guard
 from .recorder import Recorder
 from .state import Place
 from .traced import Traced
@@ -82,7 +84,7 @@ class Recording:
         Where each variable of ``program.state`` is read.
     writes : list of (Var or None, Place, Var)
     cleared : list of Tensor
-    guards : list of tuple
+    guards : list of Guard
     leaves : list of (str, object)
         Of what the function returns: ``("tensor", var)``, ``("array", var)``, ``("number", var)`` or
         ``("fixed", object)``.
@@ -102,7 +104,7 @@ class Recording:
     places: list[Place]
     writes: list[tuple[Var | None, Place, Var]]
     cleared: list[Tensor]
-    guards: list[tuple[Any, ...]]
+    guards: list[Guard]
     leaves: list[tuple[str, Any]]
     returned: Any
     forget: Callable[[], None]
@@ -135,7 +137,7 @@ def record(
     leaves, structure = flatten((tuple(args), kwargs))
     arguments = [describe(x, i in fixed) for i, x in enumerate(leaves)]
     held = [x for x, argument in zip(leaves, arguments, strict=True) if argument.kind == "fixed"]
-    recorder = Recorder(name, function, held)
+    recorder = Recorder(name, control, function, held)
     program = recorder.program
     stand_ins: list[Any] = []
     stand_in: Any = None
@@ -161,7 +163,7 @@ def record(
         stand_ins.append(stand_in)
     given = unflatten(structure, stand_ins)
     try:
-        with mode("trace", recorder):
+        with mode("store", recorder):
             out = _run(function, given)
             _check_unchanged(given, structure, stand_ins, arguments, program, names)
             results, returned = flatten(out)
@@ -180,8 +182,7 @@ def record(
         recorder.forget()
         return record(function, args, kwargs, {*fixed, *touched}, names, name)
     try:
-        recorder.check_escapes()
-        recorder.check_generators()
+        recorder.check()
         recorder.finish()
     except BaseException:
         recorder.forget()
@@ -236,7 +237,7 @@ def _run(function: Callable[..., Any], arguments: Any) -> Any:
 
 def _result(x: Any, recorder: Recorder) -> tuple[str, Any]:
     if isinstance(x, Tensor):
-        return "tensor", recorder.value(x).variable
+        return "tensor", recorder.read(x).variable
     if type(x) is Traced:
         return "number" if x.variable.weak else "array", x.variable
     if isinstance(x, np.ndarray):

@@ -9,7 +9,8 @@ from ...autodiff.forward import push_forward
 from ...core.adjoint import alias
 from ...core.graph import mode, modes, next_order
 from ...core.reverse import reverse, seeds_of
-from ...core.values import current, leaf
+from ...core.store import read
+from ...core.values import leaf
 from ...tensor.tensor import Tensor, plain_tensor
 from ..ir import Program, Var
 from .traced import Traced
@@ -62,7 +63,7 @@ def _differentiable(x: Any) -> Tensor:
     if modes.recording and x._node is not None:
         made: Tensor = alias(x)
         return made
-    tensor = plain_tensor(current(x))
+    tensor = plain_tensor(read(x))
     tensor._node = leaf(tensor)
     return tensor
 

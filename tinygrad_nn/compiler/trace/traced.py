@@ -8,7 +8,8 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ...core.errors import user_line
-from ...core.graph import StandIn, modes
+from ...core.graph import StandIn
+from ...core.store import compiling
 from ...core.values import ARRAYS
 from ...tensor.methods import ArrayMethods
 
@@ -115,7 +116,7 @@ for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"
 
 def unknown(value: Traced) -> str:
     """What to say where Python asks for the numbers of a value that is being recorded."""
-    if modes.trace is None:
+    if not compiling():
         return (
             f"a Tensor of shape {value.shape} was kept while a function was being recorded by tg.compile, and has no "
             "numbers: return it from the function instead"

@@ -43,11 +43,26 @@ class ToTensor:
             )
         array = array.transpose(2, 0, 1)
         if array.dtype == np.uint8:
-            return Tensor(np.divide(array, 255, dtype=np.float32))
+            return Tensor(unit_range(array, np.dtype(np.float32)))
         return Tensor(np.array(array, order="C"))
 
     def __repr__(self) -> str:
         return "ToTensor()"
+
+
+def pixel_dtype(dtype: npt.DTypeLike, what: str) -> np.dtype[Any]:
+    """The dtype of pictures that are read from bytes."""
+    wanted = np.dtype(dtype)
+    if wanted != np.uint8 and wanted.kind != "f":
+        raise TypeError(f"{what}: dtype must be a float type, for values in [0, 1], or uint8, not {wanted}")
+    return wanted
+
+
+def unit_range(images: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Pictures of an integer type as floats in [0, 1]: divided, so that every value is the nearest to what is meant."""
+    wide = np.promote_types(dtype, np.float32)
+    values: npt.NDArray[Any] = np.divide(images, np.iinfo(images.dtype).max, dtype=wide)
+    return values.astype(dtype, copy=False)
 
 
 class ToDtype(Transform):
@@ -77,8 +92,7 @@ class ToDtype(Transform):
         if not self.scale or images.dtype == self.dtype or images.dtype.kind == self.dtype.kind == "f":
             return images.astype(self.dtype)
         if self.dtype.kind == "f" and images.dtype.kind in "iu":
-            wide = np.promote_types(self.dtype, np.float32)
-            return np.divide(images, np.iinfo(images.dtype).max, dtype=wide).astype(self.dtype, copy=False)
+            return unit_range(images, self.dtype)
         if self.dtype.kind in "iu" and images.dtype.kind == "f":
             if images.size and not (images.min() >= 0 and images.max() <= 1):
                 raise ValueError(f"ToDtype: values from 0 to 1 become {self.dtype}; these are not all in that range")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core.graph import modes
+from ...core.store import compiling
 from ...ops.elementwise import absolute, clip, minimum
 from ...ops.shapes import concat, ravel, stack
 from ...tensor.tensor import Tensor, plain_tensor
@@ -74,7 +74,7 @@ def clip_grad_norm_(
         raise ValueError(f"max_norm must not be negative, norm_type must be positive; given {max_norm}, {norm_type}")
     if not found:
         return plain_tensor(np.float32(0))
-    if modes.trace is not None:
+    if compiling():
         return _clip_recorded(found, max_norm, norm_type)
     norm = _norm([p.grad._value for p in found if p.grad is not None], norm_type)
     if error_if_nonfinite and not math.isfinite(norm):

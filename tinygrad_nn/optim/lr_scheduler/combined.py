@@ -49,7 +49,6 @@ class _Combined(LRScheduler):
         return {**super().state_dict(), "_schedulers": [scheduler.state_dict() for scheduler in self._schedulers]}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over a `state_dict`."""
         own = self._schedulers
         given = state_dict.get("_schedulers", ())
         if len(given) != len(own):
@@ -66,6 +65,7 @@ class SequentialLR(_Combined):
     ----------
     optimizer : Optimizer
     schedulers : list of LRScheduler
+        In their order, all of `optimizer`.
     milestones : list of int
         When each but the first begins.
     last_epoch : int
@@ -126,6 +126,7 @@ class ChainedScheduler(_Combined):
     Parameters
     ----------
     schedulers : sequence of LRScheduler
+        All of one optimizer; each makes its step at each step.
     optimizer : Optimizer, optional
         That of the schedulers.
     """
@@ -139,6 +140,9 @@ class ChainedScheduler(_Combined):
         for scheduler in self._schedulers:
             scheduler.step()
         self._last_lr = self._current()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._schedulers})"
 
 
 def _restart(scheduler: LRScheduler) -> None:

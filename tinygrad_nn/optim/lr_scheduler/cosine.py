@@ -17,6 +17,7 @@ class CosineAnnealingLR(LRScheduler):
     ----------
     optimizer : Optimizer
     T_max : int
+        Epochs from the first rate to `eta_min`, half a period.
     eta_min : float
         η.
     last_epoch : int
@@ -72,6 +73,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
     T_mult : int
         How many times longer each next period is.
     eta_min : float
+        The lowest rate.
     last_epoch : int
         See `LRScheduler`.
     """

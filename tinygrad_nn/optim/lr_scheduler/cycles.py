@@ -57,6 +57,7 @@ class CyclicLR(_WithMomentum):
         ``"triangular"``: always as high; ``"triangular2"``: half as high in each cycle; ``"exp_range"``: the height
         times `gamma` in each step.
     gamma : float
+        For ``"exp_range"`` only.
     scale_fn : callable, optional
         What the height is multiplied with, instead of `mode`: of the number of the cycle, or of the step.
     scale_mode : str
@@ -64,6 +65,7 @@ class CyclicLR(_WithMomentum):
     cycle_momentum : bool
         Let the momentum, or the first of betas, go from `max_momentum` to `base_momentum` and back.
     base_momentum, max_momentum : float, or list of float
+        Lowest and highest momentum, of all groups or of each.
     last_epoch : int
         See `LRScheduler`; steps are counted here.
 
@@ -154,6 +156,7 @@ class OneCycleLR(_WithMomentum):
     total_steps : int, optional
         All steps of the training; or give `epochs` and `steps_per_epoch`.
     epochs, steps_per_epoch : int, optional
+        Their product is the number of steps.
     pct_start : float
         Share of the steps in which the rate goes up.
     anneal_strategy : str
@@ -161,6 +164,7 @@ class OneCycleLR(_WithMomentum):
     cycle_momentum : bool
         Let the momentum, or the first of betas, go from `max_momentum` to `base_momentum` and back.
     base_momentum, max_momentum : float, or list of float
+        Lowest and highest momentum, of all groups or of each.
     div_factor : float
         The first rate is max_lr/div_factor.
     final_div_factor : float

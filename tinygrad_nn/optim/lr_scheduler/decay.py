@@ -18,7 +18,9 @@ class StepLR(LRScheduler):
     ----------
     optimizer : Optimizer
     step_size : int
+        Epochs between two reductions.
     gamma : float
+        Factor of each reduction.
     last_epoch : int
         See `LRScheduler`.
 
@@ -60,6 +62,7 @@ class MultiStepLR(LRScheduler):
     milestones : iterable of int
         One that stands there twice counts twice.
     gamma : float
+        Factor of each reduction.
     last_epoch : int
         See `LRScheduler`.
     """
@@ -81,7 +84,6 @@ class MultiStepLR(LRScheduler):
         return self._based(self.gamma ** bisect_right(sorted(self.milestones.elements()), self.last_epoch))
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over a `state_dict`."""
         super().load_state_dict(state_dict)
         self.milestones = Counter(dict(self.milestones))
 
@@ -95,6 +97,7 @@ class ConstantLR(LRScheduler):
     factor : float
         In [0, 1].
     total_iters : int
+        Epochs with the factor.
     last_epoch : int
         See `LRScheduler`.
     """
@@ -131,6 +134,7 @@ class LinearLR(LRScheduler):
     end_factor : float
         In [0, 1].
     total_iters : int
+        Epochs until `end_factor` is reached.
     last_epoch : int
         See `LRScheduler`.
     """
@@ -174,6 +178,7 @@ class ExponentialLR(LRScheduler):
     ----------
     optimizer : Optimizer
     gamma : float
+        Factor of each epoch.
     last_epoch : int
         See `LRScheduler`.
     """
@@ -197,7 +202,9 @@ class PolynomialLR(LRScheduler):
     ----------
     optimizer : Optimizer
     total_iters : int
+        Epochs until the rate is 0.
     power : float
+        1 for a straight line; more falls faster at first.
     last_epoch : int
         See `LRScheduler`.
     """

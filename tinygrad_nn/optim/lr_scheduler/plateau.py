@@ -20,6 +20,7 @@ class ReduceLROnPlateau(LRScheduler):
     factor : float
         Below 1.
     patience : int
+        Epochs without an improvement that are let pass.
     threshold : float
         How much better counts as better.
     threshold_mode : str

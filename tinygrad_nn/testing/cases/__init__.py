@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...core.define import Op, registry
-from ...ops.layers import adaptive, convolution, loss, neural, pooling  # noqa: F401  (else registered only with networks)
 from ..rows import Case, Row
-from . import elementwise, linalg, normalization, recurrent, reduction, shape, windows
+from . import elementwise, layers, linalg, reductions, shapes
 
+#: The files of rows, which are called as the folders of the operations are.
+FAMILIES = (elementwise, reductions, shapes, linalg, layers)
 #: Every row by the name of its op.
-FAMILIES = (elementwise, reduction, shape, linalg, normalization, windows, recurrent)
 table: dict[str, Row] = {row.name: row for family in FAMILIES for row in family.ROWS}
 
 

@@ -13,7 +13,8 @@ from typing import TypeAlias, overload
 import numpy as np
 
 from ...core.errors import show
-from ...core.graph import Node, modes
+from ...core.graph import Node
+from ...core.store import refuse
 from ...tensor.tensor import Tensor
 from ..common.names import Holders
 from ..common.recording import Recording, check_recorded
@@ -109,10 +110,9 @@ def explain(t: Tensor, wrt: Tensor | str | Several, *, limit: int = 8) -> Deriva
         dJ/db = dJ/du · du/db = 3 · 2 = 6
     """
     check_recorded(t, "explain", "explain")
-    if modes.trace is not None:
-        raise RuntimeError(
-            "explain reads numbers, which a function that is being compiled does not have: call it outside"
-        )
+    refuse(
+        "explain reads numbers, which a function that is being compiled does not have: call it outside", RuntimeError
+    )
     if t.size != 1 or t.dtype.kind != "f":
         raise ValueError(
             f"explain: the result is {show(t._value)}; a derivation is of one real number: reduce it, by .sum() or "

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ...ops.layers import recurrent, recurrent_gru, recurrent_lstm  # noqa: F401  (else registered only with networks)
-from ..rows import Domain, Row
+from ....ops.layers import recurrent, recurrent_gru, recurrent_lstm  # noqa: F401  (else registered only with networks)
+from ...rows import Domain, Row
 
 SMALL = Domain(-1.0, 1.0)
 

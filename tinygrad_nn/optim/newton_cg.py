@@ -115,7 +115,6 @@ class NewtonCG(ClosureOptimizer):
         super().__init__(params, settings)
 
     def check(self, group: dict[str, Any]) -> None:
-        """Refuse settings that make no sense."""
         check_not_negative(group, "lr", "tolerance_grad", "tolerance_change", "damping")
         check_counts(group, "max_iter", *(["max_cg"] if group["max_cg"] is not None else []))
         if group["tolerance_cg"] is not None:

@@ -1,0 +1,211 @@
+"""Guards: what must be as it was when a run was recorded, for its program to be right.
+
+Each writes its own check as source of the emitted call, and can tell by itself whether it still holds.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Collection, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from ...tensor.tensor import Tensor
+from .variables import Variable
+
+#: What stands for a variable that is not there.
+MISSING = object()
+
+
+class Code(Protocol):
+    """The source of a call, which is being written."""
+
+    def hold(self, prefix: str, value: Any) -> str:
+        """A name for an object in the source."""
+
+    def line(self, text: str) -> None:
+        """Write a line."""
+
+    def unless(self, condition: str) -> None:
+        """Write that the recording does not fit unless a condition holds."""
+
+
+class Guard:
+    """One thing that a recording relies on."""
+
+    #: Whether it changes only where `core.graph.changes` counts: the call then asks `holds` after a change alone.
+    seldom = False
+
+    def write(self, code: Code) -> None:
+        """Write the check of a call."""
+
+    def holds(self) -> bool:
+        """Whether it is as it was."""
+        raise NotImplementedError
+
+
+class GradientGuard(Guard):
+    """Whether a Tensor has a gradient."""
+
+    def __init__(self, tensor: Tensor, absent: bool) -> None:
+        self.tensor = tensor
+        self.absent = absent
+
+    def write(self, code: Code) -> None:
+        code.unless(f"(getattr({code.hold('g', self.tensor)}, '_grad', None) is None) is {self.absent}")
+
+    def holds(self) -> bool:
+        return (getattr(self.tensor, "_grad", None) is None) is self.absent
+
+
+class SettingsGuard(Guard):
+    """The settings of an optimizer's group that do not change from step to step, and its parameters."""
+
+    def __init__(self, optimizer: Any, number: int) -> None:
+        self.optimizer = optimizer
+        self.number = number
+        self.count = len(optimizer.param_groups)
+        group = optimizer.param_groups[number]
+        self.fixed = {k: v for k, v in group.items() if k != "params" and k not in optimizer.changing}
+        self.params = group["params"]
+        self.length = len(self.params)
+
+    def write(self, code: Code) -> None:
+        held = code.hold("g", self.optimizer)
+        code.unless(f"len({held}.param_groups) == {self.count}")
+        code.line(f"settings = {held}.param_groups[{self.number}]")
+        params = code.hold("params", self.params)
+        code.unless(f"settings['params'] is {params} and len({params}) == {self.length}")
+        for name, value in self.fixed.items():
+            code.unless(f"settings[{name!r}] == {code.hold('setting', value)}")
+
+    def holds(self) -> bool:
+        groups = self.optimizer.param_groups
+        if len(groups) != self.count:
+            return False
+        settings = groups[self.number]
+        same = settings["params"] is self.params and len(self.params) == self.length
+        return same and all(settings[name] == value for name, value in self.fixed.items())
+
+
+class EntriesGuard(Guard):
+    """What an optimizer remembers of a parameter, by names."""
+
+    def __init__(self, optimizer: Any, parameter: Tensor) -> None:
+        self.optimizer = optimizer
+        self.parameter = parameter
+        self.names = tuple(optimizer.state.get(parameter, ()))
+
+    def write(self, code: Code) -> None:
+        held, parameter = code.hold("g", self.optimizer), code.hold("p", self.parameter)
+        code.unless(f"tuple({held}.state.get({parameter}, ())) == {self.names!r}")
+
+    def holds(self) -> bool:
+        return tuple(self.optimizer.state.get(self.parameter, ())) == self.names
+
+
+class NumberGuard(Guard):
+    """The numbers of a Tensor that Python looked at."""
+
+    def __init__(self, tensor: Tensor, numbers: Any) -> None:
+        self.tensor = tensor
+        self.numbers = np.copy(numbers)
+
+    def write(self, code: Code) -> None:
+        code.unless(f"{code.hold('g', self.holds)}()")
+
+    def holds(self) -> bool:
+        value, numbers = self.tensor._value, self.numbers
+        same_kind = value.shape == numbers.shape and value.dtype == numbers.dtype
+        return bool(same_kind and np.array_equal(value, numbers, equal_nan=value.dtype.kind in "fc"))
+
+
+class VariableGuard(Guard):
+    """What a variable outside holds, or what all is in a container."""
+
+    def __init__(self, variable: Variable) -> None:
+        self.holder = variable.holder
+        self.key = variable.key
+        self.found = _Same(variable.value) if self.key == "*" else variable.value
+
+    def write(self, code: Code) -> None:
+        held, key = code.hold("g", self.holder), self.key
+        found = code.hold("found", self.found)
+        if key == "*":
+            code.unless(f"{held} == {found}")
+        elif not key:
+            code.unless(f"{held}.cell_contents is {found}")
+        elif key.startswith("."):
+            code.unless(f"getattr({held}, {key[1:]!r}, MISS) is {found}")
+        else:
+            code.unless(f"{held}.get({key!r}, MISS) is {found}")
+
+    def holds(self) -> bool:
+        holder, key = self.holder, self.key
+        if key == "*":
+            return bool(holder == self.found)
+        if not key:
+            return holder.cell_contents is self.found
+        now = getattr(holder, key[1:], MISSING) if key.startswith(".") else holder.get(key, MISSING)
+        return now is self.found
+
+
+class _Same:
+    """Equal to a list of the very same objects."""
+
+    def __init__(self, objects: Sequence[Any]) -> None:
+        self._objects = objects
+
+    def __eq__(self, other: object) -> bool:
+        mine = self._objects
+        found: Any = other.values() if isinstance(other, dict) else other
+        return isinstance(found, Collection) and len(mine) == len(found) and all(map(operator.is_, mine, found))
+
+    __hash__ = object.__hash__
+
+
+class TensorGuard(Guard):
+    """Whether a Tensor requires gradients, and the hooks on them."""
+
+    seldom = True
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor
+        self.found = self._now()
+
+    def _now(self) -> tuple[bool, tuple[Any, ...]]:
+        node = self.tensor._node
+        return node is not None, tuple((node.extra or {}).get("hooks", ())) if node is not None else ()
+
+    def holds(self) -> bool:
+        return self._now() == self.found
+
+
+class ModuleGuard(Guard):
+    """What a module holds, and how it is set."""
+
+    seldom = True
+
+    def __init__(self, module: Any) -> None:
+        self.module = module
+        self.found = self._now()
+
+    def _now(self) -> list[tuple[str, Any]]:
+        return [
+            (name, tuple(value.values()) if name.endswith("_hooks") and value else value)
+            for name, value in self.module.__dict__.items()
+        ]
+
+    def holds(self) -> bool:
+        """Plain settings are compared by value, hooks one by one, all else by identity."""
+        now = self._now()
+        return len(self.found) == len(now) and all(
+            a == b and (x is y or (type(x) is type(y) and isinstance(x, bool | int | float | str | tuple) and x == y))
+            for (a, x), (b, y) in zip(self.found, now)
+        )
+
+
+def all_hold(guards: Sequence[Guard]) -> bool:
+    """Whether all of them hold."""
+    return all(guard.holds() for guard in guards)

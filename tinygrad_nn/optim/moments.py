@@ -1,0 +1,36 @@
+"""What Adam and its variants share: two running means, of the gradient and of its square."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .optimizer import Optimizer, check_betas, check_not_negative, number
+
+if TYPE_CHECKING:
+    from ..tensor.tensor import Tensor
+
+
+class MomentOptimizer(Optimizer):
+    """Base of the optimizers that keep estimates of the gradient's first and second moments."""
+
+    _state_names = frozenset({"step", "exp_avg", "exp_avg_sq"})
+
+    def check(self, group: dict[str, Any]) -> None:
+        check_not_negative(group, "lr", "eps", "weight_decay")
+        check_betas(group)
+
+    def _decayed(self, value: Any, g: Any, group: dict[str, Any]) -> tuple[Any, Any]:
+        """Value and gradient after the decay of weights, of either kind."""
+        decay = float(group["weight_decay"])
+        if decay and group["decoupled_weight_decay"]:
+            return value * (1 - number(group["lr"]) * decay), g
+        return value, g + value * decay if decay else g
+
+    def _means(self, p: Tensor, g: Any, group: dict[str, Any]) -> tuple[Any, Any]:
+        """Running means of the gradient and of its square."""
+        beta1, beta2 = map(number, group["betas"])
+        mean, square = self.remembered(p, "exp_avg"), self.remembered(p, "exp_avg_sq")
+        mean += (g - mean) * (1 - beta1)
+        square *= beta2
+        square += g * g * (1 - beta2)
+        return mean, square
