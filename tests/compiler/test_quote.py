@@ -58,6 +58,27 @@ def test_every_form_of_quoting(text):
         form.encode()
 
 
+@pytest.mark.parametrize("text", HOSTILE)
+def test_formulas_in_comments(text):
+    """What an op states as its formula stands in a comment, or not at all."""
+
+    @tg.op(formula=text + "{x}")
+    def stated(x):
+        return np.sqrt(x)
+
+    stated.derivatives(lambda g, out, x: g / (2 * out))
+
+    @tg.compile
+    def step(x):
+        w = stated(tg.asarray(x)) * 2.0
+        w.name = "w"
+        return w + 1.0
+
+    assert step(np.full(100, 4.0)).numpy().tolist() == [5.0] * 100
+    run(step.source)
+    assert ("# w = " in step.source) == (len(text) < 60)
+
+
 @pytest.mark.parametrize("target", ["numpy", "jax"])
 @pytest.mark.parametrize("text", HOSTILE)
 def test_names_of_modules_parameters_buffers_and_arguments(text, target):

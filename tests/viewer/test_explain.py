@@ -1,5 +1,6 @@
 """Derivations: the lessons' texts, paths and sums against the reverse pass, formulas of arrays against its numbers."""
 
+import pickle
 import re
 from types import SimpleNamespace
 
@@ -9,15 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_nn as tg
+from tests import old_pickles
 from tinygrad_nn import nn
 from tinygrad_nn.core.define import registry
+from tinygrad_nn.core.formula import number
+from tinygrad_nn.core.parsing import parse
 from tinygrad_nn.testing import strategies
+from tinygrad_nn.viewer.common.latex import LATEX, symbol
 from tinygrad_nn.viewer.common.names import Holders
 from tinygrad_nn.viewer.common.recording import Recording
-from tinygrad_nn.viewer.common.values import number
 from tinygrad_nn.viewer.derivation import Derivation
 from tinygrad_nn.viewer.derivation.build import build
-from tinygrad_nn.viewer.derivation.latex import formula, symbol
 from tinygrad_nn.viewer.derivation.rows import ROWS
 
 
@@ -687,12 +690,12 @@ def test_latex():
         ("−sin(3)²", r"-\sin (3)^{2}"),
         ("1 where 2 ≤ 3, else 0", r"1 \text{ where } 2 \le 3, \text{ else } 0"),
         ("bce_with_logits(2)", r"\operatorname{bce\_with\_logits}(2)"),
-        ("x[‘]{%}", r"\text{x}[\text{‘}]\{\%\}"),
+        ("x[‘]{{%}}", r"\text{x}[\text{‘}]\{\%\}"),
         ("σ(4)·πᵀ", r"\sigma (4)\cdot \pi ^{\top}"),
     ],
 )
 def test_formulas_in_latex(text, latex):
-    assert formula(text, ()).replace("  ", " ") == latex
+    assert LATEX.whole(parse(text)) == latex
 
 
 @pytest.mark.parametrize(
@@ -713,6 +716,18 @@ def test_awkward_names():
     derivation = tg.explain(y, x)
     assert "weight of <b>&$\\{%_^~#" in derivation.text
     assert balanced(derivation.latex)
+
+
+def test_a_derivation_that_an_earlier_release_pickled():
+    derivation = pickle.loads(old_pickles.stored()["derivation"][0])  # noqa: S301
+    assert r"v_{1} &= x\cdot x = 4 &&\quad \frac{dv_{1}}{dx} = x + x = 4" in derivation.latex
+    assert balanced(derivation.latex)
+    again = pickle.loads(pickle.dumps(derivation))  # noqa: S301
+    assert (again.text, again.latex) == (derivation.text, derivation.latex)
+    s = lesson()
+    new = tg.explain(s.J, s.b)
+    again = pickle.loads(pickle.dumps(new))  # noqa: S301
+    assert (again.text, again.latex) == (new.text, new.latex)
 
 
 def test_saving(tmp_path):

@@ -43,13 +43,14 @@ MOVED = """
     optim.adam_variants optim.adaptive optim.newton: optim
     compiling: compiler
     reading: viewer.common
-    reading.calls reading.formulas reading.names reading.recording reading.values: viewer.common.{}
+    reading.calls reading.names reading.recording reading.values: viewer.common.{}
+    reading.formulas: core.expression
     drawing: viewer.drawing
     drawing.dot drawing.drawing drawing.fold drawing.heat drawing.model drawing.read: viewer.drawing.{}
     explaining: viewer.derivation
     explaining.arrays explaining.build explaining.builder explaining.derivation: viewer.derivation.{}
-    explaining.gradients explaining.latex: viewer.derivation.{}
-    explaining.model explaining.numbers explaining.rows explaining.terms: viewer.derivation.{}
+    explaining.latex explaining.terms: viewer.derivation.earlier
+    explaining.gradients explaining.model explaining.numbers explaining.rows: viewer.derivation.{}
 """
 
 

@@ -10,7 +10,7 @@ from .saved import read_by
 Rule: TypeAlias = Callable[..., Any]
 
 #: A local derivative as text, or what gives it: ``formula(*shapes, **settings)``, called with the shapes of the inputs.
-Formula: TypeAlias = str | Callable[..., str] | None
+FormulaText: TypeAlias = str | Callable[..., str] | None
 
 #: Every operation by name, the library's own and the user's.
 registry: dict[str, Op] = {}
@@ -39,7 +39,9 @@ class Op:
     differentiable : bool
         False for results without a derivative, such as comparisons and indices: never recorded.
     formula : str
-        How a drawing writes the result, with the inputs' names in braces: ``"{x}·{y}"``.
+        How the result is written, with the inputs' and settings' names in braces: ``"{x}·{y}"``, ``"−{x}/(2√{y})"``,
+        ``"1 where {x} > 0, else {alpha}"``. It is read as mathematics, and brackets are put around what stands in for
+        a name where it needs them. A text that is no formula is filled as it is.
     """
 
     def __init__(
@@ -72,7 +74,7 @@ class Op:
         self.rules: tuple[Rule | None, ...] | None = None
         self.joint: Rule | None = None
         self.forward_rule: Rule | None = None
-        self.formulas: tuple[Formula, ...] = ()
+        self.formulas: tuple[FormulaText, ...] = ()
         self.fill: Callable[..., None] | None = None
         self._stated_reads: frozenset[str] | None = None
         self.reads = Reads(self)
@@ -93,7 +95,7 @@ class Op:
         *rules: Rule | None,
         jointly: Rule | None = None,
         reads: Sequence[str] | None = None,
-        formulas: Sequence[Formula] = (),
+        formulas: Sequence[FormulaText] = (),
     ) -> Op:
         """Give the local derivatives: for each input, the gradient of the result to the gradient of that input.
 
@@ -111,8 +113,8 @@ class Op:
             Which of ``"out"`` and the inputs' names the rules read as numbers; the others arrive as
             a `Spec` with shape and dtype alone. Seen from the rules' code unless given.
         formulas : sequence of str
-            How a drawing writes each local derivative, with the inputs' names and ``out`` in braces. One that
-            depends on settings or sizes is a function ``formula(*shapes, **settings)`` that gives such a text.
+            How each local derivative is written, as `formula` is, with ``{out}`` for the result. One that depends
+            on settings or sizes is a function ``formula(*shapes, **settings)`` that gives such a text.
 
         Returns
         -------
@@ -235,4 +237,4 @@ class Parts(tuple[Any, ...]):
         return Parts(b if a is None else a if b is None else a + b for a, b in zip(self, other))
 
 
-__all__ = ["Formula", "Op", "Parts", "Reads", "Rule", "registry", "spread"]
+__all__ = ["FormulaText", "Op", "Parts", "Reads", "Rule", "registry", "spread"]

@@ -88,12 +88,12 @@ def _path(outermost: Any, module: Any) -> str:
 def describe(module: Any) -> str:
     """Class of a module and what it was made with, defaults left out: ``Linear(4, 3)``, ``Dropout(p=0.2)``."""
     kind = type(module)
-    told = module.extra_repr() if callable(getattr(module, "extra_repr", None)) else ""
-    if not told:
+    settings = module.extra_repr() if callable(getattr(module, "extra_repr", None)) else ""
+    if not settings:
         return str(kind.__name__)
     parameters = inspect.signature(kind.__init__).parameters
     words = []
-    for item in re.split(r", (?![^(\[]*[)\]])", told):
+    for item in re.split(r", (?![^(\[]*[)\]])", settings):
         key, equals, value = item.partition("=")
         parameter = parameters.get(key)
         if equals and parameter is not None:

@@ -9,11 +9,13 @@ import numpy as np
 
 from ...core.define import part
 from ...core.errors import show
+from ...core.expression import derivative, expression
+from ...core.formula import Formula, constant, symbol
 from ...core.graph import Constant, Node, Spec, reachable
 from ...tensor.tensor import Tensor
 from .calls import find_calls
 from .names import Holders, distinct, numbered
-from .values import clean, number
+from .values import clean
 
 
 def check_recorded(t: object, reader: str, purpose: str) -> None:
@@ -70,11 +72,23 @@ class Recording:
         held = self.holders.tensor(node)
         return node.tensor() if held is None and node.op is None else held
 
-    def input_name(self, source: Any) -> str:
+    def operand(self, source: Any) -> Formula:
         """What an operation was applied to, by its name; a plain number as it is."""
         if isinstance(source, Node):
-            return self.names[self.same.get(source, source)]
-        return number(source) if isinstance(source, bool | int | float | complex | np.generic) else str(source)
+            return symbol(self.names[self.same.get(source, source)])
+        plain = isinstance(source, bool | int | float | complex | np.generic)
+        return constant(source) if plain else Formula("text", str(source))
+
+    def expression(self, node: Node) -> Formula:
+        """What made a node, as a formula of its inputs."""
+        assert node.op is not None
+        return expression(node.op, list(map(self.operand, node.inputs)), node.params or {})
+
+    def derivative(self, node: Node, position: int, **settings: Any) -> Formula | None:
+        """The local derivative of a node to one of its inputs, None if the operation tells no formula of it."""
+        assert node.op is not None
+        inputs, out = list(map(self.operand, node.inputs)), symbol(self.names[node])
+        return derivative(node.op, position, inputs, shapes_of(node), out, {**(node.params or {}), **settings})
 
 
 def _all_nodes(root: Node) -> tuple[list[Node], dict[Node, Node]]:
@@ -83,10 +97,10 @@ def _all_nodes(root: Node) -> tuple[list[Node], dict[Node, Node]]:
     constants = {source: None for node in nodes for source in node.inputs if type(source) is Constant}
     first: dict[tuple[str, int], Node] = {}
     same: dict[Node, Node] = {}
-    for constant in sorted(constants, key=lambda node: node.order):
-        known = first.setdefault(_identity(constant), constant)
-        if known is not constant:
-            same[constant] = known
+    for one in sorted(constants, key=lambda node: node.order):
+        known = first.setdefault(_identity(one), one)
+        if known is not one:
+            same[one] = known
     return sorted([*nodes, *first.values()], key=lambda node: node.order), same
 
 

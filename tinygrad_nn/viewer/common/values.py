@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ...core.formula import number
 from ...core.graph import SMALL, Spec
 
 #: A picture shows all numbers of an array with at most this many elements and this many along each of at most two axes.
@@ -126,21 +127,6 @@ def _odd(array: Any) -> str:
         return ""
     counts = (int(np.isnan(array).sum()), "NaN"), (int(np.isinf(array).sum()), "inf")
     return ", ".join(f"{count} {kind}" for count, kind in counts if count)
-
-
-def number(x: Any, digits: int = 6) -> str:
-    """A number as it is printed: rounded to `digits` significant digits, with a true minus sign."""
-    if isinstance(x, bool | np.bool_):
-        return str(bool(x))
-    if isinstance(x, int | np.integer):
-        return str(int(x)).replace("-", "−")
-    if isinstance(x, complex | np.complexfloating):
-        return f"{complex(x):.{digits}g}".replace("-", "−")
-    text = f"{float(x) or 0.0:.{digits}g}"  # no sign on a zero
-    if "e" in text:
-        mantissa, _, exponent = text.partition("e")
-        text = f"{mantissa}e{int(exponent)}"
-    return text.replace("-", "−")
 
 
 def clean(text: str) -> str:

@@ -1,7 +1,8 @@
 """Derivations: the chain rule along every path of a recorded graph, as text and as LaTeX.
 
-`ways` finds what lies between the variable and the result, `gradients` has the engine compute the numbers, `rows` knows
-the formulas of gradients of arrays, `build` makes of them the plain model (`model`), which `text` and `typeset` write.
+`paths` finds what lies between the variable and the result, `gradients` has the engine compute the numbers, `rows`
+knows the formulas of gradients of arrays, `build` makes of them the plain model (`model`), which `text` and `typeset`
+write.
 """
 
 from __future__ import annotations

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 from ...core.define import part
+from ...core.formula import Formula, constant, symbol
 from ...core.graph import Node
-from ..common.formulas import expression
+from ..common.latex import LATEX
 from ..common.recording import Recording
-from ..common.values import clean, number, summarise
-from . import latex
+from ..common.values import summarise
 from .gradients import NotKeptError, gradients
 from .model import Explanation, Line, Path
-from .terms import Math, Symbols, is_sum
-from .ways import Link, Ways
+from .paths import Link, Paths
+from .terms import Math
 
 _LET_GO = (
     "without numbers: an earlier backward() let go of values that they need; call explain before it, "
@@ -33,41 +32,38 @@ class Builder:
     Parameters
     ----------
     recording : Recording
-    ways : Ways
+    paths : Paths
         What lies between the variable and the result; at least one path.
     """
 
     scalar = False
 
-    def __init__(self, recording: Recording, ways: Ways) -> None:
+    def __init__(self, recording: Recording, paths: Paths) -> None:
         self.recording = recording
         self.names = recording.names
-        self.ways = ways
-        self.start, self.end = ways.start, ways.end
-        self.symbols = Symbols()
+        self.paths = paths
+        self.start, self.end = paths.start, paths.end
         self.known: dict[Node, Any] = {}  # gradients, as the engine's pass gives them
-        self._marks: dict[Node, str] = {}
-        self._adjoints: dict[Node, str] = {}
 
     def explanation(self, limit: int) -> Explanation:
         """The model, with the paths written out if they are at most `limit`."""
-        count = self.ways.count()
-        symbol = self.symbols.math(self.symbols.derivative(self.names[self.end], self.names[self.start]))
-        made = Explanation(self.names[self.end], self.names[self.start], symbol, self.scalar, None, count)
+        count = self.paths.count()
+        end, start = self.names[self.end], self.names[self.start]
+        made = Explanation(end, start, Math(self.adjoint(self.start)), self.scalar, None, count)
         try:
-            self.known = gradients(self.recording, self.ways)
+            self.known = gradients(self.recording, self.paths)
             made.value = self.known[self.start]
         except NotKeptError:
             made.notes.append(_LET_GO)
         made.steps = self.steps()
         made.given, made.definitions = self._definitions()
         if count <= limit:
-            made.paths = tuple(map(self.path, self.ways.paths()))
+            made.paths = tuple(map(self.path, self.paths))
             self.check_sum(made)
         return made
 
     def steps(self) -> list[Line]:
-        """The gradient of each node on the ways, from the result back."""
+        """The gradient of each node on the paths, from the result back."""
         raise NotImplementedError
 
     def path(self, links: Sequence[Link]) -> Path:
@@ -79,25 +75,18 @@ class Builder:
 
     # --- names -------------------------------------------------------------------------------------------------------
 
-    def mark(self, node: Node) -> str:
-        """What stands for a node in formulas."""
-        node = self.recording.same.get(node, node)
-        if node not in self._marks:
-            self._marks[node] = self.symbols.name(self.names[node])
-        return self._marks[node]
+    def adjoint(self, node: Node) -> Formula:
+        """The gradient of a node: ``dJ/du``."""
+        return self.derivative(self.end, node)
 
-    def adjoint(self, node: Node) -> str:
-        """What stands for the gradient of a node: ``dJ/du``."""
-        if node not in self._adjoints:
-            self._adjoints[node] = self.symbols.derivative(self.names[self.end], self.names[node])
-        return self._adjoints[node]
+    def derivative(self, of: Node, by: Node, sign: str = "d") -> Formula:
+        """The derivative of a node by another, as a symbol."""
+        return Formula("derivative", sign, (symbol(self.names[of]), symbol(self.names[by])))
 
     def nodes_on(self, links: Sequence[Link]) -> tuple[Math, ...]:
         """What lies on a path; an operation with several results has no name of its own."""
         nodes = [self.start, *(link.target for link in links)]
-        return tuple(
-            self.symbols.math(unbracketed(self.operand(node))) for node in nodes if type(node.value) is not tuple
-        )
+        return tuple(Math(self.operand(node)) for node in nodes if type(node.value) is not tuple)
 
     # --- definitions -------------------------------------------------------------------------------------------------
 
@@ -107,18 +96,18 @@ class Builder:
         for node in self.recording.nodes:
             if node not in wanted or type(node.value) is tuple:
                 continue
-            left = self.symbols.math(self.mark(node))
+            left = Math(self.recording.operand(node))
             if node.op is None or node is self.start:
                 given.append(Line(left, self.value(node), self.beside(node)))
             elif not self.is_written_out(node):
-                right = (self.symbols.math(unbracketed(self.written(node))), *self.value(node))
+                right = (Math(self.written(node)), *self.value(node))
                 definitions.append(Line(left, right, self.beside(node)))
         return given, definitions
 
     def _wanted(self) -> dict[Node, None]:
-        """What is on the ways and what goes in there, with what made it where that has no name."""
+        """What is on the paths and what goes in there, with what made it where that has no name."""
         wanted: dict[Node, None] = {}
-        queue = list(self.ways.nodes)
+        queue = list(self.paths.nodes)
         on = set(queue)
         for node in queue:  # grows while it is read
             if node in wanted:
@@ -138,22 +127,15 @@ class Builder:
         """Whether a result is put as a formula wherever it is used, and so needs no definition."""
         return False
 
-    def operand(self, source: Any) -> str:
-        """What stands for an input in formulas."""
-        return self.name(source)
+    def operand(self, source: Any) -> Formula:
+        """What an input is in formulas."""
+        return self.recording.operand(source)
 
-    def written(self, node: Node) -> str:
+    def written(self, node: Node) -> Formula:
         """What made a node, as a formula."""
         if node.op is part:
-            return f"{self.written(node.x)}[{(node.params or {})['index']}]"
-        assert node.op is not None
-        text = expression(node.op, [self.name(source) for source in node.inputs], node.params or {})
-        pieces = re.split("(\ue000\\d+\ue001)", text)
-        return "".join(piece if piece[:1] == "\ue000" else clean(piece) for piece in pieces)
-
-    def name(self, source: Any) -> str:
-        """The mark of an input; a plain number as it is."""
-        return self.mark(source) if isinstance(source, Node) else number(source)
+            return Formula("index", "", (self.written(node.x), constant((node.params or {})["index"])))
+        return self.recording.expression(node)
 
     def value(self, node: Node) -> tuple[Math, ...]:
         """The value of a node, if that is short."""
@@ -163,9 +145,9 @@ class Builder:
         """What is said beside a definition."""
         raise NotImplementedError
 
-    def line(self, left: str, right: Sequence[str | Math], beside: tuple[Math, ...] = ()) -> Line:
-        """A line of marks in both forms, without what stands there twice in a row."""
-        sides = [self.symbols.math(side) if isinstance(side, str) else side for side in (left, *right)]
+    def line(self, left: Formula, right: Sequence[Formula | Math], beside: tuple[Math, ...] = ()) -> Line:
+        """A line in both forms, without what stands there twice in a row."""
+        sides = [side if isinstance(side, Math) else Math(side) for side in (left, *right)]
         return Line(sides[0], tuple(side for before, side in pairwise(sides) if side.text != before.text), beside)
 
 
@@ -173,50 +155,8 @@ def shown(value: Any, longest: int) -> tuple[Math, ...]:
     """A value with few numbers, in LaTeX as a matrix; nothing for others."""
     summary = summarise(value)
     if summary.scalar and summary.numbers is not None:
-        return (Math(summary.brief(), latex.formula(summary.brief(), ())),)
+        return (Math(constant(summary.numbers)),)
     if not summary.tiny or len(summary.brief()) > longest:
         return ()
-    rows = r" \\ ".join(" & ".join(latex.formula(x, ()) for x in row) for row in summary.rows())
-    return (Math(summary.brief(), rf"\begin{{bmatrix}} {rows} \end{{bmatrix}}"),)
-
-
-def added(terms: Sequence[str]) -> str:
-    """Terms added up; a negative one is taken away."""
-    text = terms[0]
-    for term in terms[1:]:
-        text += f" − {term[1:]}" if term.startswith("−") and not is_sum(term) else f" + {term}"
-    return text
-
-
-def unbracketed(formula: str) -> str:
-    """A formula without brackets that say nothing: ``log((1 − A))`` as ``log(1 − A)``, ``(a·b) + c`` as ``a·b + c``."""
-    closing = _pairs(formula)
-    doubled = [(i + 1, end - 1) for i, end in closing.items() if closing.get(i + 1) == end - 1]
-    formula = _without(formula, doubled)
-    return _without(formula, [(i, end) for i, end in _pairs(formula).items() if _needless(formula, i, end)])
-
-
-def _pairs(formula: str) -> dict[int, int]:
-    """Where each bracket opens, and closes."""
-    opened: list[int] = []
-    closing: dict[int, int] = {}
-    for i, sign in enumerate(formula):
-        if sign == "(":
-            opened.append(i)
-        elif sign == ")" and opened:
-            closing[opened.pop()] = i
-    return closing
-
-
-def _without(formula: str, pairs: Sequence[tuple[int, int]]) -> str:
-    left_out = {i for pair in pairs for i in pair}
-    return "".join(sign for i, sign in enumerate(formula) if i not in left_out)
-
-
-def _needless(formula: str, start: int, end: int) -> bool:
-    """Whether brackets are around the whole, or around a product in a sum."""
-    before, inside, after = formula[:start], formula[start + 1 : end], formula[end + 1 :]
-    if not before and not after:
-        return True
-    starts = not before or before.endswith(("(", " + ")) or (before.endswith(" − ") and inside[:1] != "−")
-    return not is_sum(inside) and starts and (not after or after.startswith((")", ", ", " + ", " − ")))
+    rows = r" \\ ".join(" & ".join(map(LATEX.words, row)) for row in summary.rows())
+    return (Math.written(summary.brief(), rf"\begin{{bmatrix}} {rows} \end{{bmatrix}}"),)

@@ -10,15 +10,15 @@ from ...core.define import part
 from ...core.graph import FREED, Constant, Node, Spec
 from ...core.reverse import ones_seed, reverse
 from ..common.recording import Recording
-from .ways import Ways
+from .paths import Paths
 
 
 class NotKeptError(Exception):
     """A value that a derivative needs was let go by an earlier pass."""
 
 
-def gradients(recording: Recording, ways: Ways) -> dict[Node, Any]:
-    """The gradient of each node on the ways, as far as it is small, and that of their start.
+def gradients(recording: Recording, paths: Paths) -> dict[Node, Any]:
+    """The gradient of each node on the paths, as far as it is small, and that of their start.
 
     Raises
     ------
@@ -26,18 +26,18 @@ def gradients(recording: Recording, ways: Ways) -> dict[Node, Any]:
         Where an earlier ``backward()`` has let go of a value that is needed and that nobody else holds.
     """
     copies: dict[Node, Node] = {}
-    for node in ways.nodes:
-        copies[node] = _copy(node, copies, recording, leaf=node is ways.start)
-    start, end = copies[ways.start], copies[ways.end]
+    for node in paths.nodes:
+        copies[node] = _copy(node, copies, recording, leaf=node is paths.start)
+    start, end = copies[paths.start], copies[paths.end]
     found = reverse({end: ones_seed(end)}, targets=[start], retain_graph=True)
     known = {node: copy.grad for node, copy in copies.items() if hasattr(copy, "grad")}
     value: Any = start.value
-    known[ways.start] = found.get(start, np.zeros(value.shape, value.dtype)[()])
+    known[paths.start] = found.get(start, np.zeros(value.shape, value.dtype)[()])
     return known
 
 
 def _copy(node: Node, copies: dict[Node, Node], recording: Recording, leaf: bool) -> Node:
-    """The node as the engine reads it, without hooks; of its inputs only those that lie on a way."""
+    """The node as the engine reads it, without hooks; of its inputs only those that lie on a path."""
     copy = Node()
     copy.op, copy.params, copy.order, copy.value = node.op, node.params, node.order, node.value
     copy.extra = None
@@ -56,7 +56,7 @@ def _copy(node: Node, copies: dict[Node, Node], recording: Recording, leaf: bool
 
 
 def _copied(source: Any, copies: dict[Node, Node]) -> Any:
-    """The copy of an input, or for one that lies on no way a constant: it is not asked for."""
+    """The copy of an input, or for one that lies on no path a constant: it is not asked for."""
     if isinstance(source, Node) and source not in copies and type(source) is not Constant:
         copy = Constant()
         copy.value, copy.order = source.value, source.order

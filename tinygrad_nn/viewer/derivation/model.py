@@ -28,7 +28,7 @@ class Factor:
 
 @dataclass(frozen=True)
 class Path:
-    """One way from the variable to the result.
+    """One path from the variable to the result.
 
     Attributes
     ----------

@@ -7,22 +7,21 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ...core.formula import Formula, added, constant, number, times
 from ...core.graph import Node
-from ..common.formulas import derivative
-from ..common.recording import Recording, local_derivative, shapes_of
-from ..common.values import number
-from .builder import Builder, added
+from ..common.recording import Recording, local_derivative
+from .builder import Builder
 from .model import Explanation, Factor, Line, Path
+from .paths import Link, Paths
 from .terms import Math
-from .ways import Link, Ways
 
 
-def local_derivatives(ways: Ways) -> dict[Link, float] | None:
+def local_derivatives(paths: Paths) -> dict[Link, float] | None:
     """The local derivative of each link, of an input used several times their sum; None if one is no number."""
-    if any(type(node.value) is tuple or node.value.shape != () for node in ways.nodes):
+    if any(type(node.value) is tuple or node.value.shape != () for node in paths.nodes):
         return None
     found: dict[Link, float] = {}
-    for links in ways.links.values():
+    for links in paths.links.values():
         for link in links:
             values = [local_derivative(link.target, position) for position in link.positions]
             if None in values:
@@ -36,76 +35,66 @@ class NumberBuilder(Builder):
 
     scalar = True
 
-    def __init__(self, recording: Recording, ways: Ways, locals: dict[Link, float]) -> None:
-        super().__init__(recording, ways)
+    def __init__(self, recording: Recording, paths: Paths, locals: dict[Link, float]) -> None:
+        super().__init__(recording, paths)
         self.locals = locals
-        self._formulas: dict[Link, str] = {}
-        self._symbols: dict[Link, str] = {}
-        precisions = [np.finfo(dtype) for dtype in {node.value.dtype for node in ways.nodes}]
+        self._formulas: dict[Link, Formula] = {}
+        precisions = [np.finfo(dtype) for dtype in {node.value.dtype for node in paths.nodes}]
         self.eps = max(float(info.eps) for info in precisions)
         self.tiny = max(float(info.tiny) for info in precisions)
 
     # --- local derivatives -------------------------------------------------------------------------------------------
 
     def beside(self, node: Node) -> tuple[Math, ...]:
-        if node is self.start or node not in self.ways.links:
+        if node is self.start or node not in self.paths.links:
             return ()
         sources = dict.fromkeys(source for source in node.inputs if isinstance(source, Node))
-        links = [link for source in sources for link in self.ways.links.get(source, ()) if link.target is node]
+        links = [link for source in sources for link in self.paths.links.get(source, ()) if link.target is node]
         return tuple(map(self._local, links))
 
     def _local(self, link: Link) -> Math:
         parts = [self._symbol(link), self._formula(link)]
-        value = number(self.locals[link])
-        return self.symbols.math(" = ".join(parts if parts[-1] == value else [*parts, value]))
+        value = constant(self.locals[link])
+        return Math(*parts) if parts[-1] == value else Math(*parts, value)
 
-    def _formula(self, link: Link) -> str:
+    def _formula(self, link: Link) -> Formula:
         """The local derivative of a link as a formula; its number where there is none."""
-        if link in self._formulas:
-            return self._formulas[link]
-        target = link.target
-        assert target.op is not None
-        inputs = [self.operand(source) for source in target.inputs]
-        settings = target.params or {}
-        shapes = shapes_of(target)
-        formulas = [derivative(target.op, i, inputs, shapes, self.mark(target), settings) for i in link.positions]
-        self._formulas[link] = added(formulas) if all(formulas) else number(self.locals[link])
+        if link not in self._formulas:
+            found = [self.recording.derivative(link.target, position) for position in link.positions]
+            known = [formula for formula in found if formula is not None]
+            self._formulas[link] = added(known) if len(known) == len(found) else constant(self.locals[link])
         return self._formulas[link]
 
-    def _symbol(self, link: Link) -> str:
-        if link not in self._symbols:
-            sign = "∂" if self.ways.is_partial(link) else "d"
-            self._symbols[link] = self.symbols.derivative(self.names[link.target], self.names[link.source], sign)
-        return self._symbols[link]
+    def _symbol(self, link: Link) -> Formula:
+        return self.derivative(link.target, link.source, "∂" if self.paths.is_partial(link) else "d")
 
     # --- steps and paths ---------------------------------------------------------------------------------------------
 
     def steps(self) -> list[Line]:
-        return [self._step(node) for node in reversed(self.ways.nodes) if node is not self.end]
+        return [self._step(node) for node in reversed(self.paths.nodes) if node is not self.end]
 
     def _step(self, node: Node) -> Line:
         symbols, formulas, numbers, products = [], [], [], []
-        for link in self.ways.links[node]:
+        for link in self.paths.links[node]:
             local = self.locals[link]
             if link.target is self.end:
                 products.append(local)
                 symbols.append(self._symbol(link))
                 formulas.append(self._formula(link))
-                numbers.append(number(local))
+                numbers.append(constant(local))
             else:
                 through = float(self.known.get(link.target, 0))
                 products.append(_product((through, local)))
-                symbols.append(f"{self.adjoint(link.target)} · {self._symbol(link)}")
-                numbers.append(f"{number(through)} · {_factor(local)}")
+                symbols.append(times(self.adjoint(link.target), " · ", self._symbol(link)))
+                numbers.append(times(constant(through), " · ", constant(local)))
         value = float(self.known.get(node, 0))
         self._check(node, value, products)
         direct = [added(formulas)] if len(formulas) == len(symbols) else []
-        return self.line(self.adjoint(node), [added(symbols), *direct, added(numbers), number(value)])
+        return self.line(self.adjoint(node), [added(symbols), *direct, added(numbers), constant(value)])
 
     def path(self, links: Sequence[Link]) -> Path:
-        write = self.symbols.math
         factors = [
-            Factor(write(self._symbol(link)), write(self._formula(link)), self.locals[link]) for link in reversed(links)
+            Factor(Math(self._symbol(link)), Math(self._formula(link)), self.locals[link]) for link in reversed(links)
         ]
         return Path(self.nodes_on(links), tuple(factors), _product([factor.number for factor in factors]))
 
@@ -129,9 +118,9 @@ class NumberBuilder(Builder):
             raise RuntimeError(self._disagreement(self.start, total, value))
 
     def _disagreement(self, node: Node, total: float, value: float) -> str:
-        ops = sorted({link.target.op.name for link in self.ways.links[node] if link.target.op is not None})
+        ops = sorted({link.target.op.name for link in self.paths.links[node] if link.target.op is not None})
         return (
-            f"explain: by the chain rule {self.symbols.text(self.adjoint(node))} is {number(total)}, but the reverse "
+            f"explain: by the chain rule {self.adjoint(node)} is {number(total)}, but the reverse "
             f"pass gives {number(value)}: a derivative of {' or '.join(ops)} is not linear in the gradient it is given"
         )
 
@@ -142,8 +131,3 @@ def _product(numbers: Sequence[float]) -> float:
     for x in numbers:
         total = total * x if total else 0.0
     return total
-
-
-def _factor(x: float) -> str:
-    text = number(x)
-    return f"({text})" if text.startswith("−") else text

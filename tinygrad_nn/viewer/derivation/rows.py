@@ -1,14 +1,13 @@
 """How the gradient of an operation's result becomes that of an input, as formulas of arrays: ``dJ/dW = dJ/dZ · Xᵀ``.
 
 An elementwise operation needs no row: the gradient is multiplied by its local derivative. What has no row and is not
-elementwise is told in words, by `in_words`.
+elementwise is said in words, by `in_words`.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import prod
 from typing import Any, TypeAlias
@@ -16,8 +15,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ...core.define import Op
-from ..common.values import number
-from .terms import Shape, Term, applied, factor, fitted, is_sum, matrix, summed, times, uniform
+from ...core.formula import Formula, call, constant, infix
+from .terms import Shape, Term, applied, elementwise, factor, fitted, matrix, over, summed, uniform
 
 
 @dataclass(frozen=True)
@@ -38,10 +37,10 @@ class Site:
         Of an operation with several results, the gradients of those that matter.
     results : int
         How many results the operation has.
-    written : str
+    written : Formula
         The operation's formula.
-    local : str
-        The formula of the local derivative; empty if the operation has none.
+    local : Formula or None
+        The formula of the local derivative; None if the operation has none.
     """
 
     op: Op
@@ -52,8 +51,8 @@ class Site:
     g: Term
     parts: dict[int, Term]
     results: int
-    written: str
-    local: str
+    written: Formula
+    local: Formula | None
 
     @property
     def x(self) -> Term:
@@ -75,15 +74,17 @@ def pulled_back(site: Site) -> Term:
 
 def in_words(site: Site) -> Term:
     """What is always true, for an operation without a row."""
-    gradients = ", ".join(part.math for part in site.parts.values()) or site.g.math
-    rule = f"the rule of {site.op.name.lstrip('_')}"
-    return factor(f"∂{site.out.math}/∂{site.x.math} applied to {gradients}, by {rule}", site.x.shape)
+    gradients = Formula("list", "", tuple(part.math for part in site.parts.values()) or (site.g.math,))
+    slope = Formula("derivative", "∂", (site.out.math, site.x.math))
+    rule = Formula("text", f", by the rule of {site.op.name.lstrip('_')}")
+    return factor(Formula("text", "", (slope, Formula("text", " applied to "), gradients, rule)), site.x.shape)
 
 
 def _elementwise(site: Site) -> Term:
-    shapes = {term.math: term.shape for term in (*site.inputs, site.out)}
-    used = [shape for math, shape in shapes.items() if math in site.local]
-    return times(site.g, factor(site.local, np.broadcast_shapes(*used)))
+    assert site.local is not None
+    parts = set(site.local.inside())
+    used = [term.shape for term in (*site.inputs, site.out) if term.math in parts]
+    return elementwise(site.g, factor(site.local, np.broadcast_shapes(*used)))
 
 
 def _same(site: Site) -> Term:
@@ -117,7 +118,7 @@ def _matmul(site: Site) -> Term:
     (x, y), g = site.inputs, site.g
     a, b = len(x.shape), len(y.shape)
     if a == b == 1:
-        return times(g, (y, x)[site.position])
+        return elementwise(g, (y, x)[site.position])
     if site.position == 0:
         if b == 1:
             return matrix(g, y, x.shape, "⊗")
@@ -145,7 +146,7 @@ def _linear(site: Site) -> Term:
 
 def _vecdot(site: Site) -> Term:
     other = site.inputs[1 - site.position]
-    return times(_kept(site, np.broadcast_shapes(site.inputs[0].shape, site.inputs[1].shape)), other)
+    return elementwise(_kept(site, np.broadcast_shapes(site.inputs[0].shape, site.inputs[1].shape)), other)
 
 
 def _conv(site: Site) -> Term:
@@ -171,7 +172,8 @@ def _spread(site: Site) -> Term:
 
 
 def _reduced(site: Site) -> Term:
-    return times(_spread(site), factor(site.local, site.x.shape))
+    assert site.local is not None
+    return elementwise(_spread(site), factor(site.local, site.x.shape))
 
 
 def _count(site: Site) -> int:
@@ -181,7 +183,7 @@ def _count(site: Site) -> int:
 
 
 def _mean(site: Site) -> Term:
-    return times(_spread(site), _share(_count(site)))
+    return elementwise(_spread(site), _share(_count(site)))
 
 
 def _share(count: int) -> Term:
@@ -191,12 +193,13 @@ def _share(count: int) -> Term:
 
 def _deviation(site: Site) -> Term:
     """Of the variance: twice the distance from the mean, shared; of its root that, by twice the root."""
-    divisor = number(_count(site) - site.settings.get("correction", 0))
-    mean = summed(site.x, _axes(site, None), ()).math.removeprefix("sum")
-    distance = f"{site.x.math} − mean{mean}"
+    divisor = constant(_count(site) - site.settings.get("correction", 0))
+    distance = infix(site.x.math, " − ", over("mean", site.x, _axes(site, None)))
     if site.op.name == "var":
-        return times(_spread(site), factor(f"2/{divisor} · ({distance})", site.x.shape))
-    return times(_spread(site), factor(f"({distance})/({divisor}·{site.out.math})", site.x.shape))
+        slope = infix(infix(constant(2), "/", divisor), " · ", distance)
+    else:
+        slope = infix(distance, "/", infix(divisor, "·", site.out.math))
+    return elementwise(_spread(site), factor(slope, site.x.shape))
 
 
 def _norm(site: Site) -> Term | None:
@@ -218,16 +221,15 @@ def _summing(site: Site, term: Term) -> Term:
 
 
 def _softmax(site: Site) -> Term:
-    return times(site.out, _less(site.g, _summing(site, times(site.g, site.out))))
+    return elementwise(site.out, _less(site.g, _summing(site, elementwise(site.g, site.out))))
 
 
 def _log_softmax(site: Site) -> Term:
-    return _less(site.g, times(_summing(site, site.g), factor(f"exp({site.out.math})", site.out.shape)))
+    return _less(site.g, elementwise(_summing(site, site.g), factor(call("exp", site.out.math), site.out.shape)))
 
 
 def _less(first: Term, second: Term) -> Term:
-    taken = f"({second.math})" if is_sum(second.math) else second.math
-    return Term(f"{first.math} − {taken}", f"({first.shapes} − {second.shapes})", first.shape)
+    return Term(infix(first.math, " − ", second.math), f"({first.shapes} − {second.shapes})", first.shape)
 
 
 # --- losses ----------------------------------------------------------------------------------------------------------
@@ -235,51 +237,61 @@ def _less(first: Term, second: Term) -> Term:
 
 def _loss(site: Site) -> Term:
     """The gradient of each sample's loss, of which there are as many as targets, reduced."""
+    assert site.local is not None
     slope = factor(site.local, site.x.shape)
     if site.settings.get("reduction") == "none":
-        return times(_kept(site, slope.shape), slope)
+        return elementwise(_kept(site, slope.shape), slope)
     if site.settings.get("reduction") == "mean":
-        slope = times(_share(prod(site.inputs[-1].shape)), slope)
-    return times(site.g, slope)
+        slope = elementwise(_share(prod(site.inputs[-1].shape)), slope)
+    return elementwise(site.g, slope)
 
 
 # --- elements put elsewhere ------------------------------------------------------------------------------------------
 
 
-def _key(site: Site) -> str:
-    """The index as it is written, in brackets."""
-    found = re.search(r"\[.*\]", site.written)
-    return found[0] if found else "[…]"
+def _key(site: Site) -> tuple[Formula, ...]:
+    """The index as the formula has it."""
+    for part in site.written.inside():
+        if part.kind == "index" or part.sign == "[]":
+            return part.parts[part.kind == "index" :]
+    return (Formula("name", "…"),)
 
 
 def _index(site: Site) -> Term:
-    return applied("put", site.g, site.x.shape, f" at {_key(site)}")
+    put = applied("put", site.g, site.x.shape)
+    return replace(put, math=call("put", infix(site.g.math, " at ", Formula("fence", "[]", _key(site)))))
+
+
+def _taken(site: Site, *key: Formula) -> Term:
+    """Elements of the gradient of the result."""
+    return factor(Formula("index", "", (site.g.math, *key)), site.x.shape)
 
 
 def _scatter(site: Site) -> Term:
-    return factor(f"{site.g.math}{_key(site)}", site.x.shape)
+    return _taken(site, *_key(site))
 
 
 def _update(site: Site) -> Term:
-    return _scatter(site) if site.position else factor(f"({site.g.math}{_key(site)} ← 0)", site.x.shape)
+    taken = _scatter(site)
+    return taken if site.position else factor(infix(taken.math, " ← ", constant(0)), site.x.shape)
 
 
 def _concat(site: Site) -> Term:
     axis = site.settings["axis"] % len(site.out.shape)
     start = sum(term.shape[axis] for term in site.inputs[: site.position])
     cut = ", ".join([":"] * axis + [f"{start}:{start + site.x.shape[axis]}"])
-    return factor(f"{site.g.math}[{cut}]", site.x.shape)
+    return _taken(site, Formula("text", cut))
 
 
 def _stack(site: Site) -> Term:
     axis = site.settings["axis"] % len(site.out.shape)
-    return factor(f"{site.g.math}[{', '.join([':'] * axis + [str(site.position)])}]", site.x.shape)
+    return _taken(site, Formula("text", ", ".join([":"] * axis + [str(site.position)])))
 
 
 def _joined(site: Site) -> Term:
-    gradients = [site.parts[i].math if i in site.parts else "0" for i in range(site.results)]
+    gradients = [site.parts[i].math if i in site.parts else constant(0) for i in range(site.results)]
     word = "concat" if site.op.name == "split" else "stack"
-    return factor(f"{word}({', '.join(gradients)})", site.x.shape)
+    return factor(call(word, *gradients), site.x.shape)
 
 
 ROWS: dict[str, Row] = {

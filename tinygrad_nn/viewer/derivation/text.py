@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from .model import Explanation, Line, Path
-from .wording import heading, shortened, sides, total
+from .phrases import heading, shortened, sides, total
 
 _WIDTH = 96
 _INDENT = "    "
@@ -62,7 +62,7 @@ def _paths(explanation: Explanation) -> Iterator[str]:
     rows: list[str] = []
     for i, path in enumerate(paths, start=1):
         first = f"{i}. " if len(paths) > 1 else ""
-        rows += _way(path, first)
+        rows += _path_rows(path, first)
         if len(paths) > 1 and explanation.scalar:
             rows += _equalities([side.text for side in sides(path)])
     if rows:
@@ -86,7 +86,7 @@ def _equalities(sides: Sequence[str]) -> list[str]:
     return [f"   {'= ' if i else '  '}{side}" for i, side in enumerate(sides)]
 
 
-def _way(path: Path, first: str) -> list[str]:
+def _path_rows(path: Path, first: str) -> list[str]:
     """A path, over as many lines as it takes."""
     rows, row = [], first
     for i, node in enumerate(shortened(path)):

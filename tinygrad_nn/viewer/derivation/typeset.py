@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from . import latex
+from ..common.latex import escaped
 from .model import Explanation, Line
+from .phrases import heading, shortened, sides, total
 from .terms import Math
-from .wording import heading, shortened, sides, total
 
 
 def to_latex(explanation: Explanation) -> str:
@@ -37,7 +37,7 @@ def _aligned(rows: Iterable[str]) -> str:
 
 
 def _words(words: str) -> str:
-    return rf"\text{{{latex.text(words)}}}"
+    return rf"\text{{{escaped(words)}}}"
 
 
 def _row(line: Line) -> str:

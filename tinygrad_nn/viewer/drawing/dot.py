@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from ..common.values import Summary, number, shape_and_dtype
+from ...core.formula import number
+from ..common.values import Summary, shape_and_dtype
 from .fold import merge_parallel
 from .heat import Heat, heat_of
 from .model import Box, Edge, Graph, Result

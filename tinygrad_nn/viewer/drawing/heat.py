@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ..common.values import number
+from ...core.formula import number
 from .model import Box, Graph
 
 # From pale to strong, so that a grey print keeps the order, and light enough for what is written on them.

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from ...core.formula import number
 from ..common.calls import Call
-from ..common.values import Summary, number
+from ..common.values import Summary
 
 Kind: TypeAlias = Literal["variable", "parameter", "constant", "operation", "module", "fold"]
 

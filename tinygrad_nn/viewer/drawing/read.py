@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from ...core.define import part
+from ...core.expression import changed
+from ...core.formula import number
 from ...core.graph import FREED, Constant, Node, Spec
 from ...tensor.tensor import Tensor
-from ..common.formulas import changed, derivative, expression
 from ..common.names import Holders
-from ..common.recording import Recording, local_derivative, shapes_of
-from ..common.values import clean, number, summarise
+from ..common.recording import Recording, local_derivative
+from ..common.values import clean, summarise
 from .model import Box, Edge, Graph, Kind, Result
 
 
@@ -84,11 +85,9 @@ class _Reader(Recording):
     def _add_operation(self, node: Node, parts: list[Node]) -> None:
         op = node.op
         assert op is not None
-        settings = node.params or {}
-        inputs = [self.input_name(source) for source in node.inputs]
-        box = Box(f"n{len(self.boxes) + 1}", "operation", clean(expression(op, inputs, settings)), node.order)
+        box = Box(f"n{len(self.boxes) + 1}", "operation", clean(str(self.expression(node))), node.order)
         box.op = clean(op.name.lstrip("_"))
-        box.settings = changed(op, settings)
+        box.settings = {key: clean(value) for key, value in changed(op, node.params or {}).items()}
         box.source = _source(node)
         box.call = self.made_in.get(node)
         self.boxes.append(box)
@@ -102,9 +101,9 @@ class _Reader(Recording):
         box.outputs = _outputs(node, parts, self.names)
         for position, source in enumerate(node.inputs):
             if isinstance(source, Node):
-                self._add_edge(node, box, position, self.same.get(source, source), inputs)
+                self._add_edge(node, box, position, self.same.get(source, source))
 
-    def _add_edge(self, node: Node, target: Box, position: int, source: Node, inputs: list[str]) -> None:
+    def _add_edge(self, node: Node, target: Box, position: int, source: Node) -> None:
         op = node.op
         assert op is not None
         box, result = self.place[source]
@@ -113,11 +112,11 @@ class _Reader(Recording):
         if type(source) is Constant or (op.rules is not None and op.rules[position] is None):
             return
         edge.differentiable = True
-        edge.symbol = f"∂{target.name}/∂{inputs[position]}"
+        edge.symbol = f"∂{target.name}/∂{self.names[source]}"
         if node not in self.place:  # one of several results, each with derivatives of its own
-            edge.symbol = f"∂({target.outputs})/∂{inputs[position]}"
+            edge.symbol = f"∂({target.outputs})/∂{self.names[source]}"
         else:
-            edge.formula = clean(derivative(op, position, inputs, shapes_of(node), target.name, node.params or {}))
+            edge.formula = clean(str(self.derivative(node, position) or ""))
             edge.derivative = local_derivative(node, position)
             outgoing = _gradient(node)
             if edge.derivative is not None and outgoing is not None and self.backward:

@@ -84,8 +84,8 @@ def to_svg(dot: str, title: str) -> str:
         if name is None:
             continue
         link = group.find(f".//{{{_SVG}}}a")
-        told = "" if link is None else link.get(f"{{{_XLINK}}}title", "")
-        name.text = title if group.get("class") == "graph" else told.strip()
+        tooltip = "" if link is None else link.get(f"{{{_XLINK}}}title", "")
+        name.text = title if group.get("class") == "graph" else tooltip.strip()
     for parent in list(picture.iter()):
         for link in parent.findall(f"./{{{_SVG}}}g/{{{_SVG}}}a/.."):
             place = list(parent).index(link)

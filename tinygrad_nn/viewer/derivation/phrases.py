@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import reduce
 
-from ..common.values import number
-from . import latex
-from .builder import added
+from ...core.formula import Formula, added, constant, times
 from .model import Explanation, Path
-from .terms import Math, bracketed
+from .terms import Math
 
 #: A path with more names than this is not written out in full.
 LONGEST = 16
@@ -35,47 +34,34 @@ def count_of(count: int) -> str:
     return f"About {10 ** (digits % 1):.2f}·10^{int(digits):,}"
 
 
-def plain(text: str) -> Math:
-    """A formula without names, in both forms."""
-    return Math(text, latex.formula(text, ()))
-
-
 def sides(path: Path) -> list[Math]:
     """A path's product in symbols, as formulas, in numbers, and its value: each side that says something new."""
-    value = plain(number(path.value if path.value is not None else 0.0))
+    value = Math(constant(path.value if path.value is not None else 0.0))
     if len(path.factors) >= LONGEST:
         words = f"the product of {len(path.factors):,} local derivatives"
-        return [Math(words, rf"\text{{{words}}}"), value]
-    alone = len(path.factors) < 2
+        return [Math.written(words, rf"\text{{{words}}}"), value]
     rows = [
-        [factor.symbol for factor in path.factors] or [plain("1")],
-        [factor.formula if alone else _in_product(factor.formula, not i) for i, factor in enumerate(path.factors)],
-        [_in_product(plain(number(factor.number)), not i) for i, factor in enumerate(path.factors)],
-        [value],
+        [factor.symbol.formula for factor in path.factors],
+        [factor.formula.formula for factor in path.factors],
+        [constant(factor.number) for factor in path.factors],
     ]
-    written = [product(row) for row in rows if row]
+    written = [*(Math(product(row)) for row in rows if row or row is rows[0]), value]
     return [side for i, side in enumerate(written) if not i or side.text != written[i - 1].text]
 
 
-def _in_product(formula: Math, first: bool) -> Math:
-    if bracketed(formula.text) != formula.text or (not first and formula.text.startswith("−")):
-        return Math(f"({formula.text})", rf"\left({formula.latex}\right)")
-    return formula
-
-
-def product(factors: Sequence[Math]) -> Math:
+def product(factors: Sequence[Formula]) -> Formula:
     """Factors next to each other."""
-    return Math(" · ".join(x.text for x in factors), r" \cdot ".join(x.latex for x in factors))
+    return reduce(lambda first, second: times(first, " · ", second), factors) if factors else constant(1)
 
 
 def total(explanation: Explanation) -> list[Math]:
     """The sum over the paths, and what it comes to."""
-    values = [number(path.value) for path in explanation.paths if path.value is not None]
-    return [plain(added(values)), plain(number(float(explanation.value)))]
+    values = [constant(path.value) for path in explanation.paths if path.value is not None]
+    return [Math(added(values)), Math(constant(float(explanation.value)))]
 
 
 def shortened(path: Path) -> tuple[Math, ...]:
     """What lies on a path, the middle of a long one left out."""
     if len(path.nodes) <= LONGEST:
         return path.nodes
-    return *path.nodes[:3], Math("…", r"\ldots "), *path.nodes[-3:]
+    return *path.nodes[:3], Math(Formula("name", "…")), *path.nodes[-3:]

@@ -1,4 +1,4 @@
-"""The ways from what is differentiated with respect to, up to the result: nodes between, links, paths."""
+"""The paths from what is differentiated with respect to, up to the result: the nodes and links on them."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Link:
     positions: tuple[int, ...]
 
 
-class Ways:
+class Paths:
     """What lies between two nodes of a graph.
 
     Attributes
     ----------
     nodes : list of Node
-        On a way from `start` to `end`, both included, oldest first; empty if there is none.
+        On a path from `start` to `end`, both included, oldest first; empty if there is none.
     links : dict of Node to list of Link
         From each of them to those that use it.
     """
@@ -58,7 +58,7 @@ class Ways:
         self._varying = {node: len(uses.get(node, ())) for node in self.nodes}
 
     def is_partial(self, link: Link) -> bool:
-        """Whether the target changes in another way too when `start` does, so that the link is a part alone."""
+        """Whether the target changes by another link too when `start` does, so that the link is a part alone."""
         return self._varying[link.target] > 1
 
     def count(self) -> int:
@@ -74,7 +74,7 @@ class Ways:
                         del counts[link.target]
         return counts.get(self.start, 0)
 
-    def paths(self) -> Iterator[tuple[Link, ...]]:
+    def __iter__(self) -> Iterator[tuple[Link, ...]]:
         """Each path as its links, from `start` on."""
         if not self.nodes:
             return
