@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
+
+from .operators import OPERATORS, Operator
 from .saved import read_by
 
 Rule: TypeAlias = Callable[..., Any]
@@ -40,7 +44,29 @@ class Op:
         False for results without a derivative, such as comparisons and indices: never recorded.
     formula : str
         How a drawing writes the result, with the inputs' names in braces: ``"{x}·{y}"``.
+
+    Attributes
+    ----------
+    operator : Operator or None
+        Python's operator that it is, which of Python's numbers gives another; told by the kernel.
+    ufunc : numpy.ufunc or None
+        NumPy's function that it is, element by element; told by the kernel.
+    linear_in : tuple of int
+        Inputs of which a factor is a factor of the result; told by `linear`, else set: ``divide.linear_in = (0,)``.
+    hands_on : tuple of int
+        Inputs whose every element, if it is infinite or NaN, makes some element of the result so. Told where the op is
+        elementwise and linear, else set: ``sum.hands_on = (0,)``.
+    reduces : numpy.ufunc or None
+        Whose ``reduce`` over `axis` it is; set: ``sum.reduces = np.add``.
+    shaped_by_numbers : bool
+        Whether the result's shape depends on the inputs' elements; set.
+    role : {"", "product", "activation"}
+        What it is in a layer, where compiled code names its result z or a; set.
     """
+
+    reduces: np.ufunc | None = None
+    shaped_by_numbers = False
+    role: Literal["", "product", "activation"] = ""
 
     def __init__(
         self,
@@ -78,6 +104,28 @@ class Op:
         self.reads = Reads(self)
         self.apply: Callable[..., Any] = _undefined
         self._guard: Callable[[Rule], Rule] | None = None  # what a rule is wrapped in
+
+    @cached_property
+    def operator(self) -> Operator | None:
+        return OPERATORS.get(self.kernel) if type(self.kernel) is type(len) else None
+
+    @cached_property
+    def ufunc(self) -> np.ufunc | None:
+        if not self.elementwise:
+            return None
+        found = self.operator.ufunc if self.operator is not None else self.kernel
+        return found if isinstance(found, np.ufunc) else None
+
+    @cached_property
+    def linear_in(self) -> tuple[int, ...]:
+        inputs = len(self.input_names) - self.variadic
+        return tuple(range(inputs)) if self.linear == "separately" or (self.linear and inputs == 1) else ()
+
+    @cached_property
+    def hands_on(self) -> tuple[int, ...]:
+        if not (self.own and self.elementwise):  # nothing checks that a user's op does not choose elements
+            return ()
+        return tuple(range(len(self.input_names))) if self.linear == "jointly" else self.linear_in
 
     def __call__(self, *inputs: Any, **settings: Any) -> Any:
         return self.apply(*inputs, **settings)

@@ -15,16 +15,13 @@ import numpy as np
 from ...core.define import Op, define
 from ...core.errors import INNER, explain, user_line
 from ...tensor.tensor import Tensor, plain_tensor
-from ..ir import PYTHON_OPERATORS, Program, Step, Var
+from ..ir import Program, Step, Var
 from .progress import STEPS_A_SIGN, Progress
 from .state import ArrayPlace, EntryPlace, GeneratorPlace, GradientPlace, Place, SettingPlace, TensorPlace
 from .traced import Traced, unknown
 from .variables import variables
 
 _PYTHON = (bool, int, float)
-
-#: Operations whose results' shapes depend on the numbers.
-_SHAPED_BY_NUMBERS = frozenset(("nonzero",))
 
 
 def _draw_definition(generator: Any, *, method: str, args: tuple[Any, ...]) -> Any:
@@ -80,14 +77,14 @@ class Recorder:
     def compute(self, op: Op, inputs: Sequence[Any], values: Sequence[Any], settings: dict[str, Any]) -> Any:
         """Compute an op on this call's numbers and record the step: the inputs' stand-ins, and the results'."""
         lifted = [self._stand_in(x, value) for x, value in zip(inputs, values)]
-        if op.name in _SHAPED_BY_NUMBERS or (op.name == "index" and any(_is_mask(i) for i in lifted[1:])):
+        if op.shaped_by_numbers or (op.name == "index" and any(_is_mask(i) for i in lifted[1:])):
             raise TypeError(
                 f"compile: the shape of what {op.name} gives here depends on the numbers, which differ from call to "
                 f"call\n  at {user_line()}\n  Choose values with tg.where(mask, x, 0), which keeps the shape."
             )
         concrete = tuple([x.value if type(x) is Traced else x for x in lifted])
         python = all(type(x) in _PYTHON for x in concrete)
-        weak = python and op.name in PYTHON_OPERATORS
+        weak = python and op.operator is not None
         try:
             out = op.kernel(*map(_numpy_number, concrete), **settings) if python else op.kernel(*concrete, **settings)
         except Exception as error:

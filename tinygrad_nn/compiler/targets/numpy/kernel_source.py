@@ -16,6 +16,7 @@ import numpy as np
 from numpy.lib import array_utils
 
 from ....core.define import Op
+from ....core.operators import OPERATORS
 from ...quote import NotWritable, identifier, literal
 
 
@@ -114,25 +115,11 @@ def _in_numpy(function: Any) -> str | None:
     for holder, prefix in ((np, "np."), (np.linalg, "np.linalg."), (array_utils, "np.lib.array_utils.")):
         if name and getattr(holder, name, None) is function:
             return prefix + name
-    if getattr(function, "__module__", None) == "_operator":
-        return _OPERATORS.get(name)
+    if type(function) is BuiltinFunctionType and function in OPERATORS:
+        return f"np.{OPERATORS[function].ufunc.__name__}"
     if isinstance(function, operator.attrgetter) and function.__reduce__()[1] == ("mT",):
         return "np.matrix_transpose"
     return None
-
-
-#: Python's operators that are kernels, as NumPy calls them.
-_OPERATORS = {
-    name: f"np.{ufunc}"
-    for name, ufunc in {
-        "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "floordiv": "floor_divide",
-        "mod": "remainder", "pow": "power", "neg": "negative", "pos": "positive", "abs": "absolute",
-        "matmul": "matmul", "eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal",
-        "gt": "greater", "ge": "greater_equal",
-        "and_": "bitwise_and", "or_": "bitwise_or", "xor": "bitwise_xor", "lshift": "left_shift",
-        "rshift": "right_shift",
-    }.items()
-}  # fmt: skip
 
 
 def _globals_of(function: FunctionType | CodeType) -> set[str]:
