@@ -58,14 +58,14 @@ class Op:
         elementwise and linear, else set: ``sum.hands_on = (0,)``.
     reduces : numpy.ufunc or None
         Whose ``reduce`` over `axis` it is; set: ``sum.reduces = np.add``.
-    shaped_by_numbers : bool
-        Whether the result's shape depends on the inputs' elements; set.
+    shaped_by_numbers : {False, "always", "by masks"}
+        Whether the result's shape depends on the inputs' elements, or on those of Boolean ones after the first; set.
     role : {"", "product", "activation"}
         What it is in a layer, where compiled code names its result z or a; set.
     """
 
     reduces: np.ufunc | None = None
-    shaped_by_numbers = False
+    shaped_by_numbers: Literal[False, "always", "by masks"] = False
     role: Literal["", "product", "activation"] = ""
 
     def __init__(

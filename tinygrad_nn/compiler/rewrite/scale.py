@@ -128,6 +128,8 @@ def _scale_of(step: Step) -> tuple[int, Any] | None:
 
 def _carrier(step: Step, gradients: set[Var]) -> int | None:
     """Which operand of a linear step would carry a scale: one that is computed, a gradient before others."""
+    if len(step.outputs) > 1:
+        return None
     places = [
         i
         for i in step.op.linear_in

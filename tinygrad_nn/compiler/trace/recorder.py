@@ -77,7 +77,8 @@ class Recorder:
     def compute(self, op: Op, inputs: Sequence[Any], values: Sequence[Any], settings: dict[str, Any]) -> Any:
         """Compute an op on this call's numbers and record the step: the inputs' stand-ins, and the results'."""
         lifted = [self._stand_in(x, value) for x, value in zip(inputs, values)]
-        if op.shaped_by_numbers or (op.name == "index" and any(_is_mask(i) for i in lifted[1:])):
+        shaped = op.shaped_by_numbers
+        if shaped and (shaped == "always" or any(map(_is_mask, lifted[1:]))):
             raise TypeError(
                 f"compile: the shape of what {op.name} gives here depends on the numbers, which differ from call to "
                 f"call\n  at {user_line()}\n  Choose values with tg.where(mask, x, 0), which keeps the shape."

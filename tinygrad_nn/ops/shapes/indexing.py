@@ -160,6 +160,7 @@ _index.derivatives(
     reads=("indices",),
     formulas=["1"],
 )
+_index.shaped_by_numbers = "by masks"
 scatter_add.derivatives(
     jointly=lambda needed, h, out, g, *indices, key, shape: _no_more(_index(h, *indices, key=key), indices),
     reads=("indices",),
@@ -492,7 +493,7 @@ def nonzero(x):
     return tuple(np.nonzero(x))
 
 
-nonzero.shaped_by_numbers = True
+nonzero.shaped_by_numbers = "always"
 
 
 @discrete
