@@ -70,7 +70,8 @@ class Kernels:
         used = sorted(reading.found & function.__globals__.keys())
         linking = Linker({key: self._value(function.__globals__[key], key) for key in used})
         (definition,) = linking.visit(tree).body
-        hidden = sorted(linking.bound & {text.partition(".")[0] for text in linking.texts.values()})
+        put = {text.partition(".")[0] for key, text in linking.texts.items() if text != key}
+        hidden = sorted(linking.bound & put)
         if hidden:
             raise NotWritable(f"{function.__qualname__} has variables of its own called {', '.join(hidden)}")
         definition.name = name
