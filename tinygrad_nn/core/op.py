@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from types import BuiltinFunctionType
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -107,14 +108,14 @@ class Op:
 
     @cached_property
     def operator(self) -> Operator | None:
-        return OPERATORS.get(self.kernel) if type(self.kernel) is type(len) else None
+        return OPERATORS.get(self.kernel) if isinstance(self.kernel, BuiltinFunctionType) else None
 
     @cached_property
     def ufunc(self) -> np.ufunc | None:
         if not self.elementwise:
             return None
         found = self.operator.ufunc if self.operator is not None else self.kernel
-        return found if isinstance(found, np.ufunc) else None
+        return found if isinstance(found, np.ufunc) and getattr(np, found.__name__, None) is found else None
 
     @cached_property
     def linear_in(self) -> tuple[int, ...]:

@@ -102,8 +102,9 @@ def _number_form(step: Step) -> Form:
         return Form("number", "vdot({0}, {0})", ("vdot",))
     if step.op.reduces is not None:
         ufunc = step.op.reduces.__name__
-        of_all = is_plain_sum(step) if name == "sum" else step.params["axis"] is step.params.get("dtype") is None
-        return Form("number", f"{ufunc}.reduce({{0}}, None)", (ufunc,)) if of_all else CALL
+        plain = step.params["axis"] is None and step.params.get("dtype") is None
+        plain = is_plain_sum(step) if name == "sum" else plain
+        return Form("number", f"{ufunc}.reduce({{0}}, None)", (ufunc,)) if plain else CALL
     if name == "matmul":
         return Form("number", "dot({0}, {1})", ("dot",))
     if name == "index" and len(step.inputs) == 1:
