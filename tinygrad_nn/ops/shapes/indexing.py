@@ -510,14 +510,6 @@ def searchsorted(x1, x2, *, side="left"):
 
 
 __all__ = [
-    "argsort",
-    "diag",
-    "diagonal",
-    "index",
-    "index_update",
-    "nonzero",
-    "searchsorted",
-    "sort",
-    "take",
-    "take_along_axis",
+    *("argsort", "diag", "diagonal", "index", "index_update", "nonzero", "searchsorted"),
+    *("sort", "take", "take_along_axis"),
 ]
