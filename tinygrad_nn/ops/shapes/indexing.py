@@ -509,7 +509,5 @@ def searchsorted(x1, x2, *, side="left"):
     return np.searchsorted(x1, x2, side)
 
 
-__all__ = [
-    *("argsort", "diag", "diagonal", "index", "index_update", "nonzero", "searchsorted"),
-    *("sort", "take", "take_along_axis"),
-]
+__all__ = ["argsort", "diag", "diagonal", "index", "index_update", "nonzero", "searchsorted"]
+__all__ += ["sort", "take", "take_along_axis"]
