@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 
-class Operator(NamedTuple):
+class Operator:
     """An operator of Python's.
 
     Attributes
@@ -23,9 +23,12 @@ class Operator(NamedTuple):
         division by zero, which is seen from the operands.
     """
 
-    ufunc: np.ufunc
-    text: str
-    raises: bool = False
+    __slots__ = ("raises", "text", "ufunc")
+
+    def __init__(self, ufunc: np.ufunc, text: str, *, raises: bool = False) -> None:
+        self.ufunc = ufunc
+        self.text = text
+        self.raises = raises
 
 
 OPERATORS: dict[Callable[..., Any], Operator] = {
