@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from types import BuiltinFunctionType
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from .operators import OPERATORS, Operator
 from .saved import read_by
+
+if TYPE_CHECKING:
+    from .operators import Operator
 
 Rule: TypeAlias = Callable[..., Any]
 
@@ -108,6 +110,8 @@ class Op:
 
     @cached_property
     def operator(self) -> Operator | None:
+        from .operators import OPERATORS  # for readers alone: computing and differentiating ask nothing of it
+
         return OPERATORS.get(self.kernel) if isinstance(self.kernel, BuiltinFunctionType) else None
 
     @cached_property
