@@ -95,8 +95,12 @@ ON_THE_HOST = {"checked_rows", "nonzero", "normalize", "part"} | {
 }
 
 
-def test_every_op_has_a_row():
-    assert {name for name in OPS if name not in ROWS} == ON_THE_HOST
+def test_no_op_loses_its_row():
+    """A new op needs none: until it has one, its kernel computes it on the host."""
+    without = {name for name in OPS if name not in ROWS}
+    assert without >= ON_THE_HOST
+    assert not [name for name in without if registry[name].ufunc is not None]
+    assert len(OPS) - len(without) >= 159
 
 
 SPECIAL = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0, -3.0, 1e30, -1e30, 1e-30, 20.0, -20.0, 2.5]
@@ -129,7 +133,8 @@ def test_special_values(dtype):
     with np.errstate(all="ignore"):
         r = recorded(f, *leaves)
         expected = run(r.program, leaves)
-    for op, a, b in zip(ops, JaxRunner(r.program)(leaves, [], numpy=True), expected, strict=True):
+        found = JaxRunner(r.program)(leaves, [], numpy=True)
+    for op, a, b in zip(ops, found, expected, strict=True):
         assert a.dtype == b.dtype
         if a.dtype.kind == "f":
             small = abs(b) < np.finfo(dtype).tiny

@@ -9,14 +9,6 @@ import numpy as np
 
 from ..core.define import Op
 
-#: Operations that Python has operators for: of Python numbers they give Python numbers, which stay weakly typed.
-PYTHON_OPERATORS = frozenset(
-    (
-        *("add", "subtract", "multiply", "divide", "floor_divide", "remainder", "power", "negative", "absolute"),
-        *("less", "less_equal", "greater", "greater_equal", "equal", "not_equal"),
-    )
-)
-
 
 class Var:
     """A value of a program.
@@ -120,6 +112,11 @@ class Step:
         self.several = several or len(outputs) > 1
 
     @property
+    def name(self) -> str:
+        """The op's name; of a user's op with its module before it, as it may be called like one of the library's."""
+        return self.op.name if self.op.own else f"{self.op.__module__}.{self.op.name}"
+
+    @property
     def out(self) -> Var:
         """The only result."""
         return self.outputs[0]
@@ -132,7 +129,7 @@ class Step:
     @property
     def pure(self) -> bool:
         """Whether it gives the same for the same inputs and changes nothing else."""
-        return self.op.name != "draw"
+        return self.name != "draw"
 
     def __repr__(self) -> str:
         settings = "".join(f", {k}={v!r}" for k, v in self.params.items())

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeAlias
+from functools import cached_property
+from types import BuiltinFunctionType
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
 
 from .saved import read_by
+
+if TYPE_CHECKING:
+    from .operators import Operator
 
 Rule: TypeAlias = Callable[..., Any]
 
@@ -42,7 +49,29 @@ class Op:
         How the result is written, with the inputs' and settings' names in braces: ``"{x}·{y}"``, ``"−{x}/(2√{y})"``,
         ``"1 where {x} > 0, else {alpha}"``. It is read as mathematics, and brackets are put around what stands in for
         a name where it needs them. A text that is no formula is filled as it is.
+
+    Attributes
+    ----------
+    operator : Operator or None
+        Python's operator that it is, which of Python's numbers gives another; told by the kernel.
+    ufunc : numpy.ufunc or None
+        NumPy's function that it is, element by element; told by the kernel.
+    linear_in : tuple of int
+        Inputs of which a factor is a factor of the result; told by `linear`, else set: ``divide.linear_in = (0,)``.
+    hands_on : tuple of int
+        Inputs whose every element, if it is infinite or NaN, makes some element of the result so. Told where the op is
+        elementwise and linear, else set: ``sum.hands_on = (0,)``.
+    reduces : numpy.ufunc or None
+        Whose ``reduce`` over `axis` it is; set: ``sum.reduces = np.add``.
+    shaped_by_numbers : {False, "always", "by masks"}
+        Whether the result's shape depends on the inputs' elements, or on those of Boolean ones after the first; set.
+    role : {"", "product", "activation"}
+        What it is in a layer, where compiled code names its result z or a; set.
     """
+
+    reduces: np.ufunc | None = None
+    shaped_by_numbers: Literal[False, "always", "by masks"] = False
+    role: Literal["", "product", "activation"] = ""
 
     def __init__(
         self,
@@ -80,6 +109,30 @@ class Op:
         self.reads = Reads(self)
         self.apply: Callable[..., Any] = _undefined
         self._guard: Callable[[Rule], Rule] | None = None  # what a rule is wrapped in
+
+    @cached_property
+    def operator(self) -> Operator | None:
+        from .operators import OPERATORS  # for readers alone: computing and differentiating ask nothing of it
+
+        return OPERATORS.get(self.kernel) if isinstance(self.kernel, BuiltinFunctionType) else None
+
+    @cached_property
+    def ufunc(self) -> np.ufunc | None:
+        if not self.elementwise:
+            return None
+        found = self.operator.ufunc if self.operator is not None else self.kernel
+        return found if isinstance(found, np.ufunc) and getattr(np, found.__name__, None) is found else None
+
+    @cached_property
+    def linear_in(self) -> tuple[int, ...]:
+        inputs = len(self.input_names) - self.variadic
+        return tuple(range(inputs)) if self.linear == "separately" or (self.linear and inputs == 1) else ()
+
+    @cached_property
+    def hands_on(self) -> tuple[int, ...]:
+        if not (self.own and self.elementwise):  # nothing checks that a user's op does not choose elements
+            return ()
+        return tuple(range(len(self.input_names))) if self.linear == "jointly" else self.linear_in
 
     def __call__(self, *inputs: Any, **settings: Any) -> Any:
         return self.apply(*inputs, **settings)

@@ -28,15 +28,7 @@ _EXPLICIT = "nothing is cut from its graph silently: use t.numpy() or np.asarray
 #: NumPy's names of ufuncs that are called otherwise here.
 _UFUNCS = {"degrees": "rad2deg", "fabs": "absolute", "radians": "deg2rad", "rint": "round"}
 
-_REDUCTIONS = {
-    "add": "sum",
-    "logaddexp": "logsumexp",
-    "logical_and": "all",
-    "logical_or": "any",
-    "maximum": "max",
-    "minimum": "min",
-    "multiply": "prod",
-}
+#: By ufunc, what ``accumulate`` gives.
 _RUNNING = {"add": "cumsum", "multiply": "cumprod"}
 
 
@@ -68,10 +60,11 @@ def call_ufunc(ufunc: np.ufunc, method: str, inputs: Sequence[Any], settings: Ma
         x, y = inputs
         shape = (*np.shape(x), *(1,) * np.ndim(y))
         return _of_ufunc(ufunc, called)(reshape(x, shape=shape), y)
-    names = {"reduce": _REDUCTIONS, "accumulate": _RUNNING}.get(method, {})
-    if ufunc.__name__ not in names:
+    counterpart = _reduction_of(ufunc) if method == "reduce" else None
+    if method == "accumulate" and ufunc.__name__ in _RUNNING:
+        counterpart = getattr(_public, _RUNNING[ufunc.__name__])
+    if counterpart is None:
         raise _lacking(called)
-    counterpart: Any = getattr(_public, names[ufunc.__name__])
     axis = settings.pop("axis", inputs[1] if len(inputs) > 1 else 0)
     _check_settings(called, settings, _names_of(counterpart))
     return counterpart(inputs[0], axis=axis, **settings)
@@ -82,6 +75,14 @@ def _of_ufunc(ufunc: np.ufunc, called: str) -> Op:
     if op is None or len(op.input_names) != ufunc.nin:
         raise _lacking(called)
     return op
+
+
+@lru_cache(None)
+def _reduction_of(ufunc: np.ufunc) -> Any:
+    """The op that gives what ``ufunc.reduce`` gives."""
+    if ufunc is np.logaddexp:
+        return _public.logsumexp
+    return next((op for op in registry.values() if op.reduces is ufunc), None)
 
 
 # --- other functions -------------------------------------------------------------------------------------------------

@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 
 from ...core.define import Op, registry
-from ..ir import PYTHON_OPERATORS, Program, Step, Var
+from ..ir import Program, Step, Var
 
 #: A rule looks at a step that is to be added, and gives what can stand for its result, or None.
 Rule = Callable[["Builder", Step], Any]
+
+#: What rules of every elementwise op stand under, where those of one op stand under its name.
+ELEMENTWISE = "elementwise"
 
 #: Constants of at most this many elements are computed while a program is built, and compared by value.
 SMALL = 4096
@@ -25,7 +28,7 @@ class Builder:
     program : Program
         Left as it is; the variables of the new one are new where steps are new.
     rules : mapping of str to sequence of Rule
-        By the op's name.
+        By the op's name; under `ELEMENTWISE`, of every elementwise op of the library, before its own.
     """
 
     def __init__(self, program: Program, rules: dict[str, list[Rule]]) -> None:
@@ -90,15 +93,14 @@ class Builder:
     ) -> Any:
         """The result of any op, whose shape and dtype the caller knows."""
         op = registry[name]
-        out = self.new.var(
-            tuple(shape), np.dtype(dtype), weak=name in PYTHON_OPERATORS and all(is_weak(x) for x in inputs)
-        )
+        weak = op.operator is not None and all(is_weak(x) for x in inputs)
+        out = self.new.var(tuple(shape), np.dtype(dtype), weak=weak)
         return self._add(Step(op, inputs, {**op.defaults, **(params or {})}, (out,), self._line))[0]
 
     def made_by(self, x: Any, name: str) -> Step | None:
         """The step that makes `x`, if it is one of that op."""
         step = self.producer.get(x) if type(x) is Var else None
-        return step if step is not None and step.op.name == name else None
+        return step if step is not None and step.name == name else None
 
     def known(self, name: str, *inputs: Any) -> Any:
         """The result of an op on variables, if it is computed already."""
@@ -109,7 +111,8 @@ class Builder:
     # --- adding ------------------------------------------------------------------------------------------------------
 
     def _add(self, step: Step) -> tuple[Any, ...]:
-        for rule in self.rules.get(step.op.name, ()):
+        general = self.rules.get(ELEMENTWISE, ()) if step.op.elementwise and _is_registered(step.op) else ()
+        for rule in (*general, *self.rules.get(step.name, ())):
             found = rule(self, step)
             if found is not None:
                 return found if type(found) is tuple else (found,)
@@ -130,7 +133,7 @@ class Builder:
 
     def _folded(self, step: Step) -> tuple[Any, ...] | None:
         """The results of a step whose inputs are all constant."""
-        if not step.pure or registry.get(step.op.name) is not step.op:
+        if not step.pure or not _is_registered(step.op):
             return None
         values = []
         for x in step.inputs:
@@ -155,6 +158,11 @@ class Builder:
         if not np.shape(value):
             return np.asarray(value, like.dtype)[()]
         return self.new.var(like.shape, like.dtype, "constant", value=value, name=like.name)
+
+
+def _is_registered(op: Op) -> bool:
+    """Whether an op is the library's own, under its name."""
+    return registry.get(op.name) is op
 
 
 def _key(step: Step) -> Any:

@@ -152,7 +152,7 @@ class Group:
         self.size, self.filters, *counts = self.pool.out.shape
         self.counts = tuple(counts)
         self.rows = prod(self.conv.inputs[1].shape[1:])
-        self.ones = self.conv.op.name == "conv"
+        self.ones = self.conv.name == "conv"
         self.width = prod(self.counts) * self.size
         self.windows = self.pool.params["window"]
         self.dtype = self.conv.out.dtype
@@ -276,12 +276,12 @@ def _groups(program: Program) -> list[Group]:
     needed = set(program.needed)
     groups = []
     for pool in program.steps:
-        if pool.op.name != "max_pool" or not _is_apart(pool):
+        if pool.name != "max_pool" or not _is_apart(pool):
             continue
         source = producers.get(pool.inputs[0])
-        relu = source if source is not None and source.op.name == "relu" else None
+        relu = source if source is not None and source.name == "relu" else None
         conv = producers.get(relu.inputs[0]) if relu is not None else source
-        if conv is None or conv.op.name not in ("conv", "conv_map") or not _is_plain(conv):
+        if conv is None or conv.name not in ("conv", "conv_map") or not _is_plain(conv):
             continue
         group = Group(conv, relu, pool)
         if _is_closed(group, users, needed):
@@ -318,9 +318,9 @@ def _is_closed(group: Group, users: Any, needed: set[Var]) -> bool:
     for user in users[source]:
         if user is pool:
             continue
-        if user.op.name == "spread_to_maxima" and user.inputs[0] is not source and user.inputs[2] is pool.out:
+        if user.name == "spread_to_maxima" and user.inputs[0] is not source and user.inputs[2] is pool.out:
             group.spread.append(user)
-        elif relu is not None and user.op.name == "greater" and user.inputs[0] is source and _is_zero(user.inputs[1]):
+        elif relu is not None and user.name == "greater" and user.inputs[0] is source and _is_zero(user.inputs[1]):
             masks.add(user.out)
         else:
             return False
@@ -338,7 +338,7 @@ def _is_closed(group: Group, users: Any, needed: set[Var]) -> bool:
 
 def _is_rectifying(step: Step, masks: set[Var], spread: list[Step]) -> bool:
     """Whether a step is where(mask, gradient, 0)."""
-    if step.op.name != "where":
+    if step.name != "where":
         return False
     condition, x, y = step.inputs
     return condition in masks and any(x is s.out for s in spread) and _is_zero(y)
@@ -352,13 +352,13 @@ def _is_zero(x: Any) -> bool:
 def _put_instead(program: Program, group: Group, instead: dict[Var, Rule], names: set[str]) -> None:
     def put(step: Step, rule: Rule) -> None:
         instead[step.out] = rule
-        names.add(step.op.name)
+        names.add(step.name)
 
     put(group.pool, group.pooling)
     users = program.users()
     height = group.filters * prod(group.counts)
     for user in users.get(group.pool.out, ()):
-        if user.op.name == "reshape" and user.out.shape == (group.size, height):
+        if user.name == "reshape" and user.out.shape == (group.size, height):
             put(user, group.flattening)
     over = (0, *range(2, 2 + len(group.counts)))
     settings = {key: group.conv.params[key] for key in (*_WHERE, "groups")}
@@ -366,14 +366,14 @@ def _put_instead(program: Program, group: Group, instead: dict[Var, Rule], names
         put(gradient, group.gradient)
         for user in users.get(gradient.out, ()):
             if (
-                user.op.name == "conv_weight"
+                user.name == "conv_weight"
                 and user.inputs[0] is group.conv.inputs[0]
                 and user.inputs[1] is gradient.out
                 and user.params == settings | {"window": group.window}
             ):
                 put(user, group.weights)
             elif (
-                user.op.name == "sum"
+                user.name == "sum"
                 and group.ones
                 and user.params["axis"] == over
                 and not user.params["keepdims"]

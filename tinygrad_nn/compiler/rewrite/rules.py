@@ -13,7 +13,7 @@ import numpy as np
 
 from ...ops.layers.loss import LEAST_VARIANCE
 from ..ir import Step, Var
-from .builder import Builder, Rule, is_weak
+from .builder import ELEMENTWISE, Builder, Rule, is_weak
 
 _NUMBERS = (bool, int, float, np.generic)
 
@@ -221,7 +221,7 @@ def _binary_cross_entropy(builder: Builder, step: Step) -> Any:
 def _factors(builder: Builder, x: Any, depth: int = 8) -> tuple[list[Any], list[Any]]:
     """Numerators and denominators of a product, as far as it is made of products."""
     step = builder.producer.get(x) if type(x) is Var and depth else None
-    name = step.op.name if step is not None else ""
+    name = step.name if step is not None else ""
     if step is None or name not in ("multiply", "divide", "zero_where_zero") or step.out.dtype.kind != "f":
         return [x], []
     if name == "zero_where_zero":
@@ -447,29 +447,15 @@ def _reduction(builder: Builder, name: str, x: Var, step: Step, shape: tuple[int
     return builder.put(name, (x,), shape, x.dtype, {"axis": step.params["axis"], "keepdims": True})
 
 
-_ELEMENTWISE = [
-    "add",
-    "subtract",
-    "multiply",
-    "divide",
-    "maximum",
-    "minimum",
-    "power",
-    "where",
-    "less",
-    "less_equal",
-    "greater",
-    "greater_equal",
-    "equal",
-    "not_equal",
-    "logical_and",
-    "logical_or",
-    "zero_where_zero",
-    "clip",
-]
-
 IDENTITIES: dict[str, list[Rule]] = {
-    **{name: [_spread_operand] for name in _ELEMENTWISE},
+    ELEMENTWISE: [_spread_operand],
+    "add": [_add],
+    "subtract": [_subtract],
+    "multiply": [_multiply],
+    "divide": [_divide],
+    "power": [_power],
+    "where": [_where],
+    "zero_where_zero": [_guard],
     "alias": [_forward],
     "copy": [_forward],
     "astype": [_forward],
@@ -483,24 +469,17 @@ IDENTITIES: dict[str, list[Rule]] = {
     "negative": [_negative],
     "matrix_transpose": [_transposed_twice],
 }
-IDENTITIES["add"] = [_spread_operand, _add]
-IDENTITIES["multiply"] = [_spread_operand, _multiply]
-IDENTITIES["divide"] = [_spread_operand, _divide]
-IDENTITIES["subtract"] = [_spread_operand, _subtract]
-IDENTITIES["power"] = [_spread_operand, _power]
-IDENTITIES["where"] = [_spread_operand, _where]
-IDENTITIES["zero_where_zero"] = [_guard]
 
 STABLE: dict[str, list[Rule]] = {
     **IDENTITIES,
     "log": [_log],
     "binary_cross_entropy": [_binary_cross_entropy],
-    "multiply": [_spread_operand, _cancelled, _multiply],
+    "multiply": [_cancelled, _multiply],
 }
 
 LOWER: dict[str, list[Rule]] = {
     **IDENTITIES,
-    "multiply": [_spread_operand, _multiply, _slope_last],
+    "multiply": [_multiply, _slope_last],
     "linear": [_linear],
     "linear_map": [_linear_map],
     "binary_cross_entropy_with_logits": [_with_logits],

@@ -13,19 +13,6 @@ import numpy as np
 from ...core.define import registry
 from ..ir import Program, Step, Var
 
-#: Linear in the operands named; of two one is chosen.
-_LINEAR = {
-    "matmul": (0, 1),
-    "linear_map": (0, 1),
-    "multiply": (0, 1),
-    "divide": (0,),
-    "sum": (0,),
-    "negative": (0,),
-    "matrix_transpose": (0,),
-    "permute_dims": (0,),
-    "reshape": (0,),
-}
-
 
 def move_scales(program: Program, gradients: set[Var], free: list[Var]) -> None:
     """Let scalar factors stand as early as they can, in place.
@@ -75,7 +62,7 @@ def _leave_large(program: Program, scaled: dict[Var, Any], carriers: dict[Step, 
     for step in program.steps:
         scale = scaled.get(step.out) if len(step.outputs) == 1 else None
         source = step.inputs[carriers[step]] if step in carriers else None
-        if scale is None or (type(source) is Var and scaled.get(source) is scale) or step.op.name == "multiply":
+        if scale is None or (type(source) is Var and scaled.get(source) is scale) or step.name == "multiply":
             continue
         own = min(step.out.size, source.size if source is not None else step.out.size)
         if own > sum(user.out.size for user in users.get(step.out, ())):
@@ -89,7 +76,7 @@ def _scaled(program: Program, step: Step, carrier: int | None, scaled: dict[Var,
     operand = None if carrier is None else step.inputs[carrier]
     if operand is not None and scaled.get(operand) is scale:
         return [step]
-    if step.op.name == "multiply":
+    if step.name == "multiply":
         for x, y in (step.inputs, step.inputs[::-1]):
             if isinstance(y, np.floating | float) and type(x) is Var and x.dtype == out.dtype:
                 factor = program.var((), np.dtype(np.float64), weak=True)
@@ -130,7 +117,7 @@ def _demands(program: Program, gradients: set[Var], free: list[Var]) -> tuple[di
 
 def _scale_of(step: Step) -> tuple[int, Any] | None:
     """Position of the array and the scale, for a product of an array and a number from outside."""
-    if step.op.name != "multiply" or step.out.dtype.char not in "fd":  # in float16 early products would vanish
+    if step.name != "multiply" or step.out.dtype.char not in "fd":  # in float16 early products would vanish
         return None
     for i, (x, y) in enumerate((step.inputs, step.inputs[::-1])):
         fixed = type(y) is Var and y.weak and y.kind in ("state", "input")
@@ -141,15 +128,17 @@ def _scale_of(step: Step) -> tuple[int, Any] | None:
 
 def _carrier(step: Step, gradients: set[Var]) -> int | None:
     """Which operand of a linear step would carry a scale: one that is computed, a gradient before others."""
+    if len(step.outputs) > 1:
+        return None
     places = [
         i
-        for i in _LINEAR.get(step.op.name, ())
+        for i in step.op.linear_in
         if type(step.inputs[i]) is Var
         and step.inputs[i].kind == "result"
         and step.inputs[i].shape
         and step.inputs[i].dtype == step.out.dtype
     ]
-    if step.op.name == "multiply" and any(type(x) is not Var or x.weak for x in step.inputs):
+    if step.name == "multiply" and any(type(x) is not Var or x.weak for x in step.inputs):
         return None  # the two numbers are multiplied with each other there
     if not places:
         return None

@@ -11,24 +11,6 @@ from __future__ import annotations
 from ..ir import Program, Step, Var
 from .builder import remove_dead
 
-#: If one of the operands named is not finite, neither is the result: NaN and infinity are handed on, never swallowed.
-_HANDS_ON = {
-    "add": (0, 1),
-    "subtract": (0, 1),
-    "multiply": (0, 1),
-    "divide": (0,),
-    "negative": (0,),
-    "absolute": (0,),
-    "sum": (0,),
-    "matmul": (0, 1),
-    "linear_map": (0, 1),
-    "matrix_transpose": (0,),
-    "permute_dims": (0,),
-    "reshape": (0,),
-    "broadcast_to": (0,),
-    "scatter_add": (0,),
-}
-
 
 def leave_guards_out(program: Program) -> list[Var]:
     """Take all guards from a program.
@@ -62,7 +44,7 @@ def leave_guards_out(program: Program) -> list[Var]:
 
 def _is_guard(step: Step) -> bool:
     """Whether a step is a guard, and what it lets pass has the shape of its result already."""
-    if step.op.name != "zero_where_zero":
+    if step.name != "zero_where_zero":
         return False
     x, out = step.inputs[2], step.out
     return (x.shape, x.dtype) == (out.shape, out.dtype) if isinstance(x, Var) else out.scalar
@@ -103,10 +85,9 @@ def _cost(x: Var) -> tuple[int, int]:
 
 
 def _hands_on(step: Step, x: Var) -> bool:
-    places = _HANDS_ON.get(step.op.name, ())
-    used = [i for i, y in enumerate(step.inputs) if y is x]
+    """Whether the step's result is not finite wherever `x` is not."""
     return (
-        all(i in places for i in used)
+        all(i in step.op.hands_on for i, y in enumerate(step.inputs) if y is x)
         and len(step.outputs) == 1
         and step.out.dtype.kind == "f"
         and step.out.size > 0

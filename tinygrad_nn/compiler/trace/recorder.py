@@ -17,7 +17,7 @@ from ...core.graph import Node
 from ...core.references import is_held_elsewhere
 from ...core.store import Flat, Store
 from ...tensor.tensor import Tensor, plain_tensor
-from ..ir import PYTHON_OPERATORS, Program, Step, Var
+from ..ir import Program, Step, Var
 from .escapes import check_escapes, check_generators, is_shared
 from .guards import GradientGuard, Guard, ModuleGuard, NumberGuard, TensorGuard, VariableGuard
 from .optimizers import Optimizers
@@ -27,9 +27,6 @@ from .traced import Traced, unknown
 from .variables import variables
 
 _PYTHON = (bool, int, float)
-
-#: Operations whose results' shapes depend on the numbers.
-_SHAPED_BY_NUMBERS = frozenset(("nonzero",))
 
 
 def _draw_definition(generator: Any, *, method: str, args: tuple[Any, ...]) -> Any:
@@ -94,14 +91,15 @@ class Recorder(Store):
     def compute(self, op: Op, inputs: Sequence[Any], values: Sequence[Any], settings: dict[str, Any]) -> Any:
         """Compute an op on this call's numbers and record the step: the inputs' stand-ins, and the results'."""
         lifted = [self._stand_in(x, value) for x, value in zip(inputs, values)]
-        if op.name in _SHAPED_BY_NUMBERS or (op.name == "index" and any(_is_mask(i) for i in lifted[1:])):
+        shaped = op.shaped_by_numbers
+        if shaped and (shaped == "always" or any(map(_is_mask, lifted[1:]))):
             raise TypeError(
                 f"compile: the shape of what {op.name} gives here depends on the numbers, which differ from call to "
                 f"call\n  at {user_line()}\n  Choose values with tg.where(mask, x, 0), which keeps the shape."
             )
         concrete = tuple([x.value if type(x) is Traced else x for x in lifted])
         python = all(type(x) in _PYTHON for x in concrete)
-        weak = python and op.name in PYTHON_OPERATORS
+        weak = python and op.operator is not None
         try:
             out = op.kernel(*map(_numpy_number, concrete), **settings) if python else op.kernel(*concrete, **settings)
         except Exception as error:

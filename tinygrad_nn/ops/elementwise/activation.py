@@ -92,5 +92,6 @@ def relu(x):
 
 
 relu.derivatives(lambda g, out, x: where(out > 0, g, 0), formulas=["1 where {x} > 0, else 0"])
+sigmoid.role = softplus.role = relu.role = "activation"
 
 __all__ = ["log_sigmoid", "relu", "sigmoid", "softplus"]

@@ -16,7 +16,7 @@ from .kinds import elementwise, singular, smooth
 # --- sums and products -----------------------------------------------------------------------------------------------
 
 
-@smooth(kernel=operator.add, formula="{x} + {y}")
+@smooth(kernel=operator.add, linear="jointly", formula="{x} + {y}")
 def add(x, y):
     """Elementwise sum.
 
@@ -38,7 +38,7 @@ def add(x, y):
     """
 
 
-@smooth(kernel=operator.sub, formula="{x} − {y}")
+@smooth(kernel=operator.sub, linear="jointly", formula="{x} − {y}")
 def subtract(x, y):
     """Elementwise difference x − y, with ∂/∂x = 1 and ∂/∂y = −1.
 
@@ -50,7 +50,7 @@ def subtract(x, y):
     """
 
 
-@singular(kernel=operator.mul, formula="{x}·{y}")
+@singular(kernel=operator.mul, linear="separately", formula="{x}·{y}")
 def multiply(x, y):
     """Elementwise product x·y, with ∂/∂x = y and ∂/∂y = x.
 
@@ -94,6 +94,7 @@ divide.derivatives(
     lambda g, out, x, y: -g * out / y,
     formulas=["1/{y}", "−{x}/{y}²"],
 )
+divide.linear_in = (0,)
 
 
 @elementwise(kernel=operator.floordiv, formula="⌊{x} / {y}⌋")
@@ -132,7 +133,7 @@ remainder.derivatives(
 )
 
 
-@smooth(kernel=operator.neg, formula="−{x}")
+@smooth(kernel=operator.neg, linear="jointly", formula="−{x}")
 def negative(x):
     """Elementwise −x, with derivative −1.
 
@@ -144,7 +145,7 @@ def negative(x):
     """
 
 
-@smooth(kernel=operator.pos, formula="+{x}")
+@smooth(kernel=operator.pos, linear="jointly", formula="+{x}")
 def positive(x):
     """Elementwise +x, a copy, with derivative 1.
 
@@ -309,6 +310,7 @@ def copysign(x, y):
 
 
 absolute.derivatives(lambda g, out, x: g * sign(x), formulas=["sign {x}"])
+absolute.hands_on = (0,)
 sign.derivatives(lambda g, out, x: zeros_like_gradient(g), formulas=["0"])
 copysign.derivatives(
     lambda g, out, x, y: g * sign(x) * copysign(1, y),

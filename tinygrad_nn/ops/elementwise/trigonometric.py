@@ -238,6 +238,7 @@ tanh.derivatives(lambda g, out, x: g * (1 - out * out), formulas=["1 − {out}²
 arcsinh.derivatives(lambda g, out, x: g / hypot(x, 1), formulas=["1/√(1 + {x}²)"])
 arccosh.derivatives(lambda g, out, x: g / (sqrt(x - 1) * sqrt(x + 1)), formulas=["1/√({x}² − 1)"])
 arctanh.derivatives(lambda g, out, x: g / ((1 - x) * (1 + x)), formulas=["1/(1 − {x}²)"])
+tanh.role = "activation"
 
 asin = arcsin
 acos = arccos

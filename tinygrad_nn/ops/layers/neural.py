@@ -75,6 +75,7 @@ linear_map.derivatives(
     lambda g, out, x, weight: _weight_gradient(g, x),
     formulas=["{weight}", "{x}"],
 )
+linear_map.hands_on = (0, 1)
 
 
 @op(analytic=True, formula="{x}·{weight}ᵀ + {bias}")
@@ -121,6 +122,7 @@ linear.derivatives(
     lambda g, out, x, weight, bias: _bias_gradient(g),
     formulas=["{weight}", "{x}", "1"],
 )
+linear.role = linear_map.role = "product"
 
 
 @linear.forward_derivative
@@ -160,6 +162,7 @@ elu.derivatives(
     lambda g, out, x, *, alpha: where(x > 0, g, g * alpha * exp(where(x > 0, 0, x))),
     formulas=["1 where {x} > 0, else {alpha}·exp({x})"],
 )
+leaky_relu.role = elu.role = "activation"
 
 
 @op(elementwise=True, formula="Φ({x})")

@@ -73,6 +73,8 @@ def _matmul_in_y(g: Any, out: Any, x: Any, y: Any) -> Any:
 
 
 matmul.derivatives(_matmul_in_x, _matmul_in_y, formulas=["{y}ᵀ", "{x}ᵀ"])
+matmul.hands_on = (0, 1)
+matmul.role = "product"
 
 
 def dot(x: Any, y: Any) -> Any:

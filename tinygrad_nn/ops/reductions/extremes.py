@@ -86,6 +86,8 @@ def _to_chosen(g: Any, out: Any, x: Any, *, axis: Any, keepdims: bool) -> Any:
 
 max.derivatives(_to_chosen, formulas=["1 at the maximum, else 0"])
 min.derivatives(_to_chosen, formulas=["1 at the minimum, else 0"])
+max.reduces = np.maximum
+min.reduces = np.minimum
 
 
 @indexing(formula="argmax({x})")
@@ -130,6 +132,9 @@ def any(x, *, axis=None, keepdims=False):
     return np.logical_or.reduce(x, axis=axis, keepdims=keepdims)
 
 
+any.reduces = np.logical_or
+
+
 @indexing(formula="all({x})")
 def all(x, *, axis=None, keepdims=False):
     """Whether all elements along `axis` are nonzero; True without elements.
@@ -141,6 +146,9 @@ def all(x, *, axis=None, keepdims=False):
     tensor([False,  True])
     """
     return np.logical_and.reduce(x, axis=axis, keepdims=keepdims)
+
+
+all.reduces = np.logical_and
 
 
 @indexing(formula="count({x} ≠ 0)")

@@ -128,5 +128,6 @@ log_softmax.derivatives(
     lambda g, out, x, *, axis: g - exp(out) * sum(g, axis=axis, keepdims=True),
     formulas=["1 − exp({out})"],
 )
+softmax.role = log_softmax.role = "activation"
 
 __all__ = ["log_softmax", "logsumexp", "softmax"]

@@ -85,6 +85,8 @@ def mean(x, *, axis=None, keepdims=False):
 
 
 sum.derivatives(lambda g, out, x, *, axis, keepdims, dtype: spread(g, x.shape, axis, keepdims), formulas=["1"])
+sum.hands_on = (0,)
+sum.reduces = np.add
 mean.derivatives(
     lambda g, out, x, *, axis, keepdims: spread(share(g, reduced_count(x.shape, axis)), x.shape, axis, keepdims),
     formulas=["1/n"],
@@ -241,5 +243,6 @@ def _prod_rule(g: Any, out: Any, x: Any, *, axis: Any, keepdims: bool, dtype: An
 
 
 prod.derivatives(_prod_rule, formulas=["product of the others"])
+prod.reduces = np.multiply
 
 __all__ = ["mean", "prod", "std", "sum", "var"]

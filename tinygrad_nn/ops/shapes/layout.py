@@ -61,6 +61,7 @@ def reshape(x, *, shape):
 
 
 reshape.derivatives(lambda g, out, x, *, shape: reshape(g, shape=x.shape), formulas=["1"])
+reshape.hands_on = (0,)
 
 
 def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
@@ -178,6 +179,7 @@ permute_dims.derivatives(
     lambda g, out, x, *, axes: permute_dims(g, axes=_inverse(axes)),
     formulas=["1"],
 )
+permute_dims.hands_on = (0,)
 transpose = permute_dims
 
 
@@ -194,6 +196,7 @@ def matrix_transpose(x):
 
 
 matrix_transpose.derivatives(lambda g, out, x: g.mT, formulas=["1"])
+matrix_transpose.hands_on = (0,)
 
 
 def swapaxes(x: Any, axis1: int, axis2: int) -> Any:

@@ -142,7 +142,7 @@ def _fits(step: Step, shape: tuple[int, ...], written: set[Var]) -> bool:
     """Whether a step works element by element on arrays of a shape, or sums one up."""
     if len(step.outputs) != 1 or step.out in written:
         return False
-    if step.op.name == "sum" and step.out.scalar:
+    if step.name == "sum" and step.out.scalar:
         x = step.inputs[0]
         return type(x) is Var and x.shape == shape and form_of(step).kind == "number" and x.dtype == step.out.dtype
     return (

@@ -171,7 +171,7 @@ class Emitter:
 
     def _draws(self) -> list[Var]:
         """Random numbers: the careful function gets those that were drawn already."""
-        return [step.out for step in self.plan.body if step.op.name == "draw"]
+        return [step.out for step in self.plan.body if step.name == "draw"]
 
     def _careful_arguments(self) -> str:
         return ", ".join([self._arguments(), *(self.names(x) for x in self._draws())])

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import dis
+import ast
 import inspect
 import operator
-import re
 import sys
 import textwrap
+from collections.abc import Mapping, Sequence
 from functools import cache
-from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
+from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.lib import array_utils
 
 from ....core.define import Op
+from ....core.operators import OPERATORS
 from ...quote import NotWritable, identifier, literal
 
 
@@ -63,28 +64,29 @@ class Kernels:
         return name
 
     def _text(self, function: FunctionType, name: str) -> str:
-        text = _source(function)
-        replaced: dict[str, str] = {}
-        for used in sorted(_globals_of(function) & function.__globals__.keys()):
-            value = self._value(function.__globals__[used], used)
-            if value != used:
-                replaced[used] = value
-        for used, value in replaced.items():
-            text = re.sub(rf"(?<![\w.]){used}(?!\w)", value, text)
-        if name != function.__name__:
-            text = text.replace(f"def {function.__name__}(", f"def {name}(", 1)
-        return text
+        tree = ast.parse(_source(function))
+        reading = Linker()
+        reading.visit(tree)
+        used = sorted(reading.found & function.__globals__.keys())
+        linking = Linker({key: self._value(function.__globals__[key], key) for key in used})
+        (definition,) = linking.visit(tree).body
+        put = {text.partition(".")[0] for key, text in linking.texts.items() if text != key}
+        hidden = sorted(linking.bound & put)
+        if hidden:
+            raise NotWritable(f"{function.__qualname__} has variables of its own called {', '.join(hidden)}")
+        definition.name = name
+        return ast.unparse(tree)
 
-    def _of_module(self, module: str, name: str) -> str:
-        alias = module.replace(".", "_")
-        self.modules[alias] = module
-        return f"{alias}.{name}"
+    def _module(self, module: str, wish: str) -> str:
+        """The name that a module is imported under."""
+        while self.modules.setdefault(wish, module) != module:
+            wish += "_"
+        return wish
 
     def _value(self, value: Any, name: str) -> str:
         """How a global of a kernel is written; functions are added."""
         if isinstance(value, ModuleType):
-            self.modules[name] = value.__name__
-            return name
+            return self._module(value.__name__, name)
         if isinstance(value, Op):
             return self.add(value.kernel, value.name)
         if callable(value) and _in_numpy(value) is not None:
@@ -98,13 +100,14 @@ class Kernels:
                     return self.add(op.kernel, op.name)
             return self.add(value, name)
         if isinstance(value, BuiltinFunctionType) and value.__module__ in ("math", "operator", "_operator"):
-            return self._of_module(value.__module__.lstrip("_"), value.__name__)
+            module = value.__module__.lstrip("_")
+            return f"{self._module(module, module)}.{value.__name__}"
         standard = sys.stdlib_module_names - {"builtins"}
         if isinstance(value, type) and value.__module__.partition(".")[0] in standard:
-            return self._of_module(value.__module__, value.__name__)
+            return f"{self._module(value.__module__, value.__module__.replace('.', '_'))}.{value.__name__}"
         text = literal(value)
-        if name not in self.parts:
-            self.parts[name] = f"{name} = {text}"
+        while self.parts.setdefault(name, f"{name} = {text}") != f"{name} = {text}":  # another module's of that name
+            name += "_"
         return name
 
 
@@ -114,34 +117,108 @@ def _in_numpy(function: Any) -> str | None:
     for holder, prefix in ((np, "np."), (np.linalg, "np.linalg."), (array_utils, "np.lib.array_utils.")):
         if name and getattr(holder, name, None) is function:
             return prefix + name
-    if getattr(function, "__module__", None) == "_operator":
-        return _OPERATORS.get(name)
+    if type(function) is BuiltinFunctionType and function in OPERATORS:
+        return f"np.{OPERATORS[function].ufunc.__name__}"
     if isinstance(function, operator.attrgetter) and function.__reduce__()[1] == ("mT",):
         return "np.matrix_transpose"
     return None
 
 
-#: Python's operators that are kernels, as NumPy calls them.
-_OPERATORS = {
-    name: f"np.{ufunc}"
-    for name, ufunc in {
-        "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "floordiv": "floor_divide",
-        "mod": "remainder", "pow": "power", "neg": "negative", "pos": "positive", "abs": "absolute",
-        "matmul": "matmul", "eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal",
-        "gt": "greater", "ge": "greater_equal",
-        "and_": "bitwise_and", "or_": "bitwise_or", "xor": "bitwise_xor", "lshift": "left_shift",
-        "rshift": "right_shift",
-    }.items()
-}  # fmt: skip
+class Linker(ast.NodeTransformer):
+    """Puts texts in the place of the names that a function reads from its module; what it binds itself stays.
+
+    Attributes
+    ----------
+    texts : dict of str to str
+        By name, an expression.
+    found : set of str
+        The names that were read and are bound nowhere in the function.
+    bound : set of str
+        Those that it binds, in what is defined inside it too.
+    """
+
+    def __init__(self, texts: Mapping[str, str] | None = None) -> None:
+        self.texts = dict(texts or {})
+        self.found: set[str] = set()
+        self.bound: set[str] = set()
+        self._scopes: list[set[str]] = []
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        if any(node.id in scope for scope in self._scopes):
+            return node
+        self.found.add(node.id)
+        return ast.parse(self.texts[node.id], mode="eval").body if node.id in self.texts else node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> Any:
+        return self._function(node, node.body)
+
+    def visit_Lambda(self, node: ast.Lambda) -> Any:
+        return self._function(node, [node.body])
+
+    def _function(self, node: Any, body: Sequence[ast.AST]) -> Any:
+        """Defaults and decorators are read where the function is defined, its body inside it."""
+        arguments = node.args
+        arguments.defaults = [self.visit(x) for x in arguments.defaults]
+        arguments.kw_defaults = [x and self.visit(x) for x in arguments.kw_defaults]
+        if not isinstance(node, ast.Lambda):
+            node.decorator_list = [self.visit(x) for x in node.decorator_list]
+        every = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg)
+        self._enter({x.arg for x in every if x is not None} | _bound_in(body))
+        made = [self.visit(x) for x in body]
+        node.body = made[0] if isinstance(node, ast.Lambda) else made
+        self._scopes.pop()
+        return node
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        raise NotWritable(f"the class {node.name} is defined inside it")
+
+    def visit_Global(self, node: ast.Global) -> ast.AST:
+        raise NotWritable(f"it binds {', '.join(node.names)} of its module")
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        node.target = self.visit(node.target)
+        node.value = node.value and self.visit(node.value)
+        return node  # annotations inside functions are never evaluated
+
+    def visit_ListComp(self, node: Any) -> Any:
+        """The first iterable is read outside, all else with the loops' variables bound."""
+        first = node.generators[0]
+        first.iter = self.visit(first.iter)
+        self._enter(_bound_in([x.target for x in node.generators]))
+        for i, loop in enumerate(node.generators):
+            loop.target = self.visit(loop.target)
+            loop.iter = self.visit(loop.iter) if i else loop.iter
+            loop.ifs = [self.visit(x) for x in loop.ifs]
+        for field in ("elt", "key", "value"):
+            if hasattr(node, field):
+                setattr(node, field, self.visit(getattr(node, field)))
+        self._scopes.pop()
+        return node
+
+    visit_SetComp = visit_DictComp = visit_GeneratorExp = visit_ListComp
+
+    def _enter(self, names: set[str]) -> None:
+        self.bound |= names
+        self._scopes.append(names)
 
 
-def _globals_of(function: FunctionType | CodeType) -> set[str]:
-    """Names that a function looks up outside itself, in what is defined inside it too."""
-    code = function if isinstance(function, CodeType) else function.__code__
-    found = {step.argval for step in dis.get_instructions(code) if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            found |= _globals_of(constant)
+def _bound_in(body: Sequence[ast.AST]) -> set[str]:
+    """The names that statements or expressions bind in the scope that they stand in, not in one of their own."""
+    found: set[str] = set()
+    stack = list(body)
+    while stack:
+        node = stack.pop()
+        name = getattr(node, "name", None) or getattr(node, "rest", None)
+        if isinstance(node, ast.alias):
+            found.add((node.asname or node.name).partition(".")[0])
+        elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            found.add(node.id)
+        elif isinstance(name, str):  # of a definition, an exception or a pattern
+            found.add(name)
+        if isinstance(node, ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
+            stack += [x.target for x in ast.walk(node) if isinstance(x, ast.NamedExpr)]  # binds outside of it
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
+            stack += ast.iter_child_nodes(node)
     return found
 
 
@@ -160,13 +237,12 @@ def _source(function: FunctionType) -> str:
 
 
 def _without_annotations(text: str) -> str:
-    import ast
-
     tree = ast.parse(text)
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef):
             node.returns = None
-            for argument in (*node.args.args, *node.args.kwonlyargs, node.args.vararg, node.args.kwarg):
+            named = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+            for argument in (*named, node.args.vararg, node.args.kwarg):
                 if argument is not None:
                     argument.annotation = None
             first = node.body[0]

@@ -35,94 +35,8 @@ class Form:
     kernel: bool = False
 
 
-#: Operations that are a ufunc of NumPy's under the name given.
-UFUNCS = {
-    name: name
-    for name in [
-        "add",
-        "subtract",
-        "multiply",
-        "divide",
-        "floor_divide",
-        "remainder",
-        "negative",
-        "reciprocal",
-        "power",
-        "sqrt",
-        "cbrt",
-        "hypot",
-        "absolute",
-        "sign",
-        "copysign",
-        "floor",
-        "ceil",
-        "trunc",
-        "sin",
-        "cos",
-        "tan",
-        "arcsin",
-        "arccos",
-        "arctan",
-        "arctan2",
-        "sinh",
-        "cosh",
-        "tanh",
-        "arcsinh",
-        "arccosh",
-        "arctanh",
-        "deg2rad",
-        "rad2deg",
-        "exp",
-        "exp2",
-        "expm1",
-        "log",
-        "log2",
-        "log10",
-        "log1p",
-        "logaddexp",
-        "maximum",
-        "minimum",
-        "fmax",
-        "fmin",
-        "equal",
-        "not_equal",
-        "less",
-        "less_equal",
-        "greater",
-        "greater_equal",
-        "logical_and",
-        "logical_or",
-        "logical_xor",
-        "logical_not",
-        "isfinite",
-        "isinf",
-        "isnan",
-        "signbit",
-    ]
-}
-UFUNCS |= {"bitwise_and": "bitwise_and", "bitwise_or": "bitwise_or", "bitwise_xor": "bitwise_xor", "invert": "invert"}
-UFUNCS |= {"left_shift": "left_shift", "right_shift": "right_shift"}
-
 #: These warn when the array for the result is given by position.
 _BY_NAME = frozenset(("maximum", "minimum", "fmax", "fmin"))
-
-_INFIX = {
-    "add": "{0} + {1}",
-    "subtract": "{0} - {1}",
-    "multiply": "{0} * {1}",
-    "divide": "{0} / {1}",
-    "floor_divide": "{0} // {1}",
-    "remainder": "{0} % {1}",
-    "power": "{0} ** {1}",
-    "negative": "-{0}",
-    "absolute": "abs({0})",
-    "less": "{0} < {1}",
-    "less_equal": "{0} <= {1}",
-    "greater": "{0} > {1}",
-    "greater_equal": "{0} >= {1}",
-    "equal": "{0} == {1}",
-    "not_equal": "{0} != {1}",
-}
 
 #: Python's own numbers are computed with as NumPy does: 1/0 is infinity.
 _WEAK = {
@@ -132,23 +46,23 @@ _WEAK = {
     "power": "{0} ** {1} if {0} > 0 else np.power({0}, {1}).item()",
 }
 
-_REDUCTIONS = {"sum": "add", "max": "maximum", "min": "minimum"}
-
 
 def form_of(step: Step) -> Form:
     """The form of a step; ``"call"`` with an empty text where only the op's kernel computes it."""
-    name = step.op.name
     if step.op.fill is not None and all(out.size and out.shape for out in step.outputs):
         return FILLED
     if step.several:
         return CALL
     if step.out.scalar:
         return _number_form(step)
-    if name in UFUNCS:
-        return _ufunc_form(step, UFUNCS[name])
-    if name in _WITH_OUT:
-        return _WITH_OUT[name]
-    made = _FORMS.get(name)
+    ufunc = ufunc_name(step)
+    if ufunc is not None:
+        return _ufunc_form(step, ufunc)
+    if step.op.reduces is not None:
+        return _reduction(step, step.op.reduces.__name__) or CALL
+    if step.name in _WITH_OUT:
+        return _WITH_OUT[step.name]
+    made = _FORMS.get(step.name)
     found = made(step) if made is not None else None
     return found if found is not None else CALL
 
@@ -158,6 +72,15 @@ FILLED = Form("filled", "")
 CHAIN = Form("chain", "")
 
 
+def ufunc_name(step: Step) -> str | None:
+    """NumPy's function that computes a step element by element."""
+    if step.op.ufunc is not None:
+        return step.op.ufunc.__name__
+    # Of integers NumPy's gives integers.
+    exact = step.name == "reciprocal" and type(x := step.inputs[0]) is Var and x.dtype.kind in "fc"
+    return "reciprocal" if exact else None
+
+
 def _ufunc_form(step: Step, name: str) -> Form:
     places = ", ".join(f"{{{i}}}" for i in range(len(step.inputs)))
     keyword = "out=" if name in _BY_NAME else ""
@@ -165,22 +88,23 @@ def _ufunc_form(step: Step, name: str) -> Form:
 
 
 def _number_form(step: Step) -> Form:
-    name = step.op.name
-    if name in _INFIX and all(type(x) is not Var or x.scalar for x in step.inputs):
+    name = step.name
+    if step.op.operator is not None and all(type(x) is not Var or x.scalar for x in step.inputs):
         risky = step.out.weak and name in _WEAK and not _is_safe(step)
-        return Form("number", _WEAK[name] if risky else _INFIX[name])
+        return Form("number", _WEAK[name] if risky else step.op.operator.text)
     if step.out.weak:
         return CALL
-    if name in UFUNCS:
+    ufunc = ufunc_name(step)
+    if ufunc is not None:
         places = ", ".join(f"{{{i}}}" for i in range(len(step.inputs)))
-        return Form("number", f"{UFUNCS[name]}({places})", (UFUNCS[name],))
+        return Form("number", f"{ufunc}({places})", (ufunc,))
     if name == "look":
         return Form("number", "vdot({0}, {0})", ("vdot",))
-    if name == "sum" and is_plain_sum(step):
-        return Form("number", "add.reduce({0}, None)", ("add",))
-    if name in ("max", "min") and step.params["axis"] is None:
-        ufunc = _REDUCTIONS[name]
-        return Form("number", f"{ufunc}.reduce({{0}}, None)", (ufunc,))
+    if step.op.reduces is not None:
+        ufunc = step.op.reduces.__name__
+        plain = step.params["axis"] is None and step.params.get("dtype") is None
+        plain = is_plain_sum(step) if name == "sum" else plain
+        return Form("number", f"{ufunc}.reduce({{0}}, None)", (ufunc,)) if plain else CALL
     if name == "matmul":
         return Form("number", "dot({0}, {1})", ("dot",))
     if name == "index" and len(step.inputs) == 1:
@@ -197,8 +121,8 @@ def _number_form(step: Step) -> Form:
 def _is_safe(step: Step) -> bool:
     """Whether Python computes with numbers as NumPy does: no division by zero, no root of a negative number."""
     x, y = step.inputs
-    decisive = x if step.op.name == "power" else y
-    if step.op.name == "power":  # large powers overflow
+    decisive = x if step.name == "power" else y
+    if step.name == "power":  # large powers overflow
         return isinstance(decisive, int | float) and 0 < decisive <= 1
     return isinstance(decisive, int | float) and decisive > 0
 
@@ -215,13 +139,12 @@ def is_plain_sum(step: Step) -> bool:
     )
 
 
-def _reduction(step: Step) -> Form | None:
+def _reduction(step: Step, ufunc: str) -> Form | None:
     x = step.inputs[0]
     if type(x) is not Var or x.dtype != step.out.dtype or x.dtype == np.float16 or x.dtype.kind not in "fiu":
         return None
     if step.params.get("dtype") is not None:
         return None
-    ufunc = _REDUCTIONS[step.op.name]
     axis, keepdims = step.params["axis"], step.params["keepdims"]
     kept = ", keepdims=True" if keepdims else ""
     return Form("into", f"{ufunc}.reduce({{0}}, {axis!r}, None, {{out}}{kept})", (ufunc,))
@@ -304,9 +227,6 @@ class _Settings(dict[str, Any]):
 
 
 _FORMS: dict[str, Callable[[Step], Form | None]] = {
-    "sum": lambda step: _reduction(step) if is_plain_sum(step) else None,
-    "max": _reduction,
-    "min": _reduction,
     "matmul": _matmul,
     "matrix_transpose": _transposed,
     "permute_dims": lambda step: Form("view", f"{{0}}.transpose({step.params['axes']!r})"),

@@ -10,27 +10,25 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
+
 from ....tensor.tensor import Tensor
 from ...ir import Program, Var
 from ...quote import identifier
 from ...trace.state import EntryPlace, GradientPlace, Place, SettingPlace, TensorPlace
 from ...trace.variables import variables
-from .lowering import UFUNCS
 
 #: Names that emitted code uses otherwise.
 RESERVED = frozenset(
     (
         *("np", "i", "state", "array", "arrays", "count", "references", "unheld", "isfinite", "getrefcount"),
         *("copyto", "dot", "matmul", "vdot", "results", "news"),
-        *UFUNCS.values(),
+        *(name for name, found in vars(np).items() if isinstance(found, np.ufunc)),
         *keyword.kwlist,
         *keyword.softkwlist,
         *dir(builtins),
     )
 )
-
-_PRODUCTS = frozenset(("linear", "linear_map", "matmul"))
-_ACTIVATIONS = frozenset(("sigmoid", "tanh", "relu", "softmax", "leaky_relu", "elu", "log_softmax", "softplus"))
 
 
 def name_variables(program: Program, places: list[Place], function: Callable[..., Any]) -> dict[str, str]:
@@ -109,10 +107,10 @@ def _name_results(program: Program) -> None:
             continue
         if step.line is not None:
             assigned[step.line] = out
-        if step.op.name in _PRODUCTS and len(out.shape) > 1:
+        if step.op.role == "product" and len(out.shape) > 1:
             layer += 1
             out.name = f"z{layer}"
-        elif step.op.name in _ACTIVATIONS and out.shape:
+        elif step.op.role == "activation" and out.shape:
             out.name = f"a{layer}" if layer else ""
         elif step.op.name.endswith(("_loss", "cross_entropy", "_with_logits")):
             out.name = "loss"

@@ -8,7 +8,7 @@ from typing import Any
 from ...ir import Program, Step, Var
 from ...quote import docstring, literal
 from ...rewrite.loops import bodies
-from .lowering import UFUNCS, is_plain_sum
+from .lowering import is_plain_sum, ufunc_name
 from .module import Module
 from .naming import Namer
 
@@ -68,10 +68,11 @@ class Plain:
             return loop_lines(
                 self.module, step, [self.text(x) for x in step.inputs], [self.names(x) for x in step.outputs]
             )
-        if step.op.name in UFUNCS and not step.out.weak:
-            self.module.used.add(UFUNCS[step.op.name])
-            return [f"    {self.text(step.out)} = {UFUNCS[step.op.name]}({', '.join(map(self.text, step.inputs))})"]
-        if step.op.name == "sum" and is_plain_sum(step):
+        ufunc = ufunc_name(step)
+        if ufunc is not None and not step.out.weak:
+            self.module.used.add(ufunc)
+            return [f"    {self.text(step.out)} = {ufunc}({', '.join(map(self.text, step.inputs))})"]
+        if step.name == "sum" and is_plain_sum(step):
             self.module.used.add("add")
             axis, kept = step.params["axis"], ", keepdims=True" * step.params["keepdims"]
             return [f"    {self.text(step.out)} = add.reduce({self.text(step.inputs[0])}, {axis!r}{kept})"]
@@ -95,7 +96,7 @@ class Plain:
 
 def call_text(module: Module, step: Step, operands: Sequence[str], function: Any = None) -> str:
     """A call of an op's own kernel, or of another function of it, with the settings that are not the usual ones."""
-    if step.op.name == "draw":
+    if step.name == "draw":
         return f"{operands[0]}.{step.params['method']}({', '.join(map(literal, step.params['args']))})"
     if not step.out.weak and all(x.weak if type(x) is Var else type(x) in (int, float) for x in step.inputs):
         operands = [f"np.float64({x})" for x in operands]  # a call of an op makes NumPy's numbers of Python's
@@ -111,7 +112,7 @@ def loop_lines(module: Module, step: Step, operands: Sequence[str], targets: Seq
     """A loop or a branch, whose bodies become functions of the module."""
     names = {key: _body(module, key, program) for key, program in bodies(step).items()}
     write = {"scan": _scan_lines, "cond": _cond_lines, "while_loop": _while_lines, "unwind": _unwind_lines}
-    return ["    " + line for line in write[step.op.name](step, names, list(operands), list(targets), module)]
+    return ["    " + line for line in write[step.name](step, names, list(operands), list(targets), module)]
 
 
 def _body(module: Module, key: str, program: Program) -> str:

@@ -89,7 +89,7 @@ def plan(program: Program, witnesses: list[Var], *, reuse: bool = True) -> Plan:
     check(program, "moving steps to their use")
     witnesses = in_blocks(program, set(program.writes.values()), witnesses)
     check(program, "joining steps to chains")
-    forms = {step: CHAIN if step.op.name == "chain" else form_of(step) for step in program.steps}
+    forms = {step: CHAIN if step.name == "chain" else form_of(step) for step in program.steps}
     shown = _shown(program, forms)
     commits = _tail(program, forms, witnesses)
     targets, copies = _targets(program, commits, forms, shown)
@@ -172,10 +172,6 @@ def _writable(x: Var, program: Program, forms: dict[Step, Form]) -> bool:
     return step is not None and forms[step].kind in _INTO
 
 
-#: Of Python's own numbers, where they overflow; NumPy gives infinity.
-_RAISE_ON_NUMBERS = frozenset(("power",))
-
-
 def _tail(program: Program, forms: dict[Step, Form], witnesses: list[Var]) -> list[Step]:
     """The last steps: those that cannot raise, and of which nothing is made but new values of the state."""
     needed = {*program.results, *witnesses}
@@ -185,7 +181,7 @@ def _tail(program: Program, forms: dict[Step, Form], witnesses: list[Var]) -> li
     for step in reversed(program.steps):
         if forms[step].kind not in ("elementwise", "number", "view") or any(out in needed for out in step.outputs):
             continue
-        if step.out.weak and step.op.name in _RAISE_ON_NUMBERS:
+        if step.out.weak and step.op.operator is not None and step.op.operator.raises:
             continue
         reading = users.get(step.out, ())
         if all(user in late for user in reading) and (reading or (step.out in news and step.out.shape)):
