@@ -12,7 +12,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # Examples in docstrings that need an optional library.
-collect_ignore_glob = [] if find_spec("jax") else ["tinygrad_nn/compiler/jax_*.py"]
+collect_ignore_glob = [] if find_spec("jax") else ["tinygrad_nn/compiler/targets/jax/*"]
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,7 @@
 """Programs run by JAX: training, random numbers, errors, ops of one's own, and several devices."""
 
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -21,8 +22,8 @@ from tests.compiler.jax_programs import (
     own_op,
     recorded,
 )
-from tinygrad_nn.compiler.ir import run
-from tinygrad_nn.compiler.targets.jax.runner import JaxRunner, jax_source
+from tinygrad_nn import nn
+from tinygrad_nn.compiler.targets.jax.runner import JaxRunner
 from tinygrad_nn.core.define import registry
 
 jax = pytest.importorskip("jax")
@@ -143,7 +144,7 @@ def test_results_that_are_constant_or_given():
     assert_runs(recorded(f, np.ones(2)), [np.ones(2)], "constants")
 
 
-def test_the_source_stands_alone():
+def test_the_source_is_what_jax_compiles():
     table = np.random.default_rng(0).uniform(size=(20, 5))
 
     def f(x, labels):
@@ -151,14 +152,59 @@ def test_the_source_stands_alone():
 
     x, labels = np.ones((2, 20)), np.array([3, 1])
     r = recorded(f, x, labels)
-    state = [place.read() for place in r.places]
-    expected = run(r.program, [x, labels, *state])
-    space = {}
-    exec(jax_source(r.program, "f"), space)
-    with jax.enable_x64(True):
-        found = space["f"](*map(jax.numpy.asarray, (x, labels, *state)))
-    assert_same(found[: len(expected)], expected, "source")
-    assert not found[-1].any()
+    unseen, called = JaxRunner(r.program), JaxRunner(r.program)
+    called([x, labels], [place.read() for place in r.places])
+    text = called.source
+    assert text == unseen.source
+    assert text.startswith("{ lambda ")
+    assert text.count(" lambda ") == 1  # one piece
+    assert ":f64[2,20]" in text
+    assert ":i64[2]" in text
+    assert text.count("dot_general[") == 1
+    assert "by NumPy" not in text
+    traced = JaxRunner(recorded(lambda x: tg.exp(x) * 2.0, np.ones(3)).program).source
+    assert re.findall(r"= (\w+) ", traced) == ["exp", "mul"]
+
+
+NAMES = ["sigmoid", "softmax", "log_softmax", "scan", "update", "cross_entropy", "jnp", "jax", "np", "f", "kernel_1"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_are_only_names(name):
+    """A function, its arguments, an op and a variable may be called what JAX's part of the compiler calls its own."""
+    other = tg.op(name=name, elementwise=True)(lambda x: np.asarray(x) * 3.0)
+
+    def f(a, b):
+        return tg.sigmoid(other(tg.softmax(a))) + tg.log_softmax(b)
+
+    f.__name__ = name
+    given = np.linspace(-1.0, 1.0, 4), np.linspace(0.0, 2.0, 4)
+    space = {"tg": tg}
+    exec(f"def {name}({name}, x): return tg.softmax({name}) + tg.sigmoid(x)", space)
+    for function in (f, space[name]):
+        compiled = tg.compile(function, target="jax")
+        for _ in range(2):
+            np.testing.assert_allclose(compiled(*given), function(*given))
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "softmax", "log_softmax"])
+def test_operations_themselves(name):
+    x = np.linspace(-1.0, 1.0, 4)
+    op = getattr(tg, name)
+    compiled = tg.compile(op, target="jax")
+    for _ in range(2):
+        np.testing.assert_allclose(compiled(x), op(x))
+
+
+def test_losses_and_loops_themselves():
+    x, labels = np.linspace(-1.0, 1.0, 6).reshape(2, 3), np.array([2, 0])
+    loss = nn.functional.cross_entropy
+    compiled, total = tg.compile(loss, target="jax"), tg.compile(tg.scan, target="jax", static=["f"])
+    given = (lambda c, row: (c + row, c * row)), np.zeros(3), x
+    for _ in range(2):
+        np.testing.assert_allclose(compiled(x, labels), loss(x, labels))
+        for found, expected in zip(total(*given), tg.scan(*given), strict=True):
+            np.testing.assert_allclose(found, expected)
 
 
 def test_other_shapes_and_dtypes_are_refused():
@@ -241,7 +287,7 @@ def test_ops_of_ones_own_are_computed_by_their_kernels():
 
     x, a = np.linspace(0.5, 2.0, 4).astype(np.float32), np.float64(0.5)
     runner = assert_runs(recorded(f, x, a), [x, a], "own", precision=np.float32)
-    assert "kernel_1" in runner.source
+    assert "float32[4] = exp(float32[4]), by NumPy" in runner.source
     assert_runs(recorded(tg.grad(lambda x: f(x, a)[0]), x), [x], "own gradient", precision=np.float32)
     alone = recorded(lambda x: op(x), x)
     assert_runs(alone, [x], "alone", precision=np.float32)
@@ -255,6 +301,65 @@ def test_a_kernel_that_gives_other_shapes_is_refused():
     r = recorded(lambda x: some(x), np.ones(3))
     with pytest.raises(TypeError, match=r"some gave float64\[3\] when .* now gives float64\[2\]"):
         JaxRunner(r.program)([np.array([1.0, -1.0, 1.0])], [])
+
+
+def test_bodies_that_jax_cannot_compute_are_run_by_numpy():
+    """An op of one's own in a loop, and an index that could be out of range, which JAX would not notice there."""
+    op = own_op()
+    x, places = np.linspace(0.5, 1.5, 4), np.array([0, 3])
+
+    def own(x):
+        return tg.scan(lambda c, row: (c + op(row), None), 0.0, tg.sin(x))[0] * 2.0
+
+    runner = assert_runs(recorded(own, x), [x], "own")
+    assert "= scan(" in runner.source
+    assert runner.source.count("by NumPy") == 1
+
+    def picks(x, places):
+        return tg.scan(lambda c, i: (c + x[i], None), 0.0, places)[0]
+
+    runner = assert_runs(recorded(picks, x, places), [x, places], "picks")
+    assert "= scan(" in runner.source
+    with pytest.raises(IndexError, match="out of bounds"):
+        JaxRunner(recorded(picks, x, places).program)([x, np.array([0, 4])], [])
+
+
+# --- tracing ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_program_is_traced_once(monkeypatch):
+    from tinygrad_nn.compiler.targets.jax.rows.table import ROWS
+
+    calls = []
+    softmax = ROWS["softmax"]
+    monkeypatch.setitem(ROWS, "softmax", lambda *given, **settings: calls.append(1) or softmax(*given, **settings))
+    op = own_op()
+    runner = JaxRunner(recorded(lambda x: (tg.softmax(x), tg.softmax(op(tg.softmax(x)))), np.ones(3)).program)
+    assert not calls
+    for _ in range(3):
+        runner([np.ones(3)], [])
+        assert len(calls) == 3
+
+
+@pytest.mark.parametrize("wrong", [lambda call, x: x[:1], lambda call, x: x + 1j])
+def test_what_is_not_as_recorded_is_noticed(monkeypatch, wrong):
+    from tinygrad_nn.compiler.targets.jax.rows.table import ROWS
+
+    monkeypatch.setitem(ROWS, "exp", wrong)
+    runner = JaxRunner(recorded(lambda x: tg.exp(x) + 1.0, np.ones(3)).program)
+    with pytest.raises(AssertionError, match="JAX gives .* please report this"):
+        runner([np.ones(3)], [])
+
+
+def test_jax_is_loaded_where_it_is_used():
+    code = """
+import sys, numpy as np, tinygrad_nn as tg
+tg.compile(tg.exp)(np.ones(2))
+assert "jax" not in sys.modules
+tg.compile(tg.exp, target="jax")(np.ones(2))
+assert "jax" in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 # --- several devices -------------------------------------------------------------------------------------------------

@@ -45,6 +45,15 @@ def run(source):
     return tree
 
 
+def read(source, target):
+    """What a target emits; for JAX nothing that is run, but a text that can be printed."""
+    if target == "numpy":
+        run(source)
+    else:
+        assert "{ lambda " in source
+        assert all(line.isprintable() for line in source.split("\n"))
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 def test_every_form_of_quoting(text):
     assert ast.literal_eval(quote.literal(text)) == text
@@ -107,7 +116,7 @@ def test_names_of_modules_parameters_buffers_and_arguments(text, target):
     first = float(compiled(tg.ones((3, 2)), **{text: np.ones(2)})[text])
     assert first < expected  # one step further down
     compiled(tg.ones((3, 2)), **{text: np.ones(2)})
-    run(compiled.source)
+    read(compiled.source, target)
 
 
 @pytest.mark.parametrize("text", [x for x in HOSTILE if x])
@@ -135,7 +144,7 @@ def test_names_of_operations(text, target):
     operation.derivatives(lambda g, out, x: g * 2)
     compiled = tg.compile(lambda x: operation(x) + 1.0, target=target)
     np.testing.assert_array_equal(compiled(np.ones(2)), [3.0, 3.0])
-    run(compiled.source)
+    read(compiled.source, target)
 
 
 @pytest.mark.parametrize("text", [x for x in HOSTILE if x])

@@ -4,8 +4,8 @@ The way of a function: `recorder` and `recording` make a `program` of one call; 
 `rules`, `guards`, `phases`, `scale`); `plan` and `blocks` give each step its memory; `naming`, `forms`, `embed`,
 `plain` and `emit` write the source, `standalone` a file of it; `glue` checks the arguments of a call, reads the state
 and puts it back; `compiled` holds all of it together. `control`, `inner`, `loops` and `replay` are for loops and
-branches, `differentiable` for results that are differentiated outside, the modules with ``jax`` in their names for
-that target.
+branches, `differentiable` for results that are differentiated outside. For JAX nothing is written: an `interpreter`
+computes the steps by a table, while JAX traces it.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def compile(
         A function, a method or a module. Its arguments may be Tensors, arrays and floats, whose numbers differ from
         call to call, nested in tuples, lists and dicts; anything else (ints, strings, modules, None) is fixed.
     target : {"numpy", "jax"}
-        ``"jax"`` emits the program for `jax.numpy` and lets XLA compile it, for large arrays and other devices.
-        Needs the extra ``tinygrad_nn[jax]``.
+        With ``"jax"`` JAX traces the program and XLA compiles it, for large arrays and other devices. Needs the extra
+        ``tinygrad_nn[jax]``.
     static : collection of str, or str
         Names of arguments that are fixed though they are floats, arrays or Tensors.
     mesh : jax.sharding.Mesh, optional
@@ -50,7 +50,8 @@ def compile(
     -------
     Compiled
         Called like `function`. Its ``source`` is the emitted code, ``save(path)`` writes it as a module that imports
-        only NumPy, ``memory`` tells the bytes that a call takes. Without `function`, a decorator.
+        only NumPy, ``memory`` tells the bytes that a call takes; for JAX, ``source`` is the jaxpr that it compiles, and
+        the other two are not to be had. Without `function`, a decorator.
 
     Raises
     ------

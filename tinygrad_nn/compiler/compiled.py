@@ -79,6 +79,11 @@ class Entry:
         if any(recording.live):
             self.call = Connection(function, recording, Compiled).call(self.call)
 
+    @property
+    def text(self) -> str:
+        """The emitted module."""
+        return self.source.text
+
 
 class Compiled:
     """What `compile` makes of a function, and what is called in its place.
@@ -198,8 +203,12 @@ class Compiled:
 
     @property
     def source(self) -> str:
-        """The Python source of the last recording, which needs NumPy alone."""
-        return self._last.source.text
+        """What the last recording became: Python source that needs NumPy alone.
+
+        With ``target="jax"`` the jaxpr that JAX compiles, as a text to read; where an operation is computed by NumPy, a
+        line says so, between the jaxprs of what comes before and after it.
+        """
+        return self._last.text
 
     def save(self, path: str | Path) -> None:
         """Write the last recording as a Python module that imports only NumPy.

@@ -76,6 +76,11 @@ class Var:
         return f"{self.name or '%' + str(self.number)}: {self.dtype}{list(self.shape)}"
 
 
+def spec(x: Var) -> str:
+    """Dtype and shape, for a message."""
+    return f"{'Python ' if x.weak else ''}{x.dtype}[{', '.join(map(str, x.shape))}]"
+
+
 class Step:
     """One application of an operation.
 

@@ -9,7 +9,6 @@ from ...call import build_call
 from ...differentiable import Connection
 from ...rewrite.simplify import follow, rewritten
 from ...trace.recording import Recording, is_jax_array
-from ..numpy.module import Source
 from ..numpy.naming import name_variables
 from .runner import JaxRunner
 
@@ -39,11 +38,14 @@ class JaxEntry:
         follow(recording, rewritten(recording.program))
         self.recording = recording
         self.runner = JaxRunner(recording.program, mesh=mesh, replicate=replicate)
-        names = [x.name for x in (*recording.program.inputs, *recording.program.state)]
-        self.source = Source(self.runner.source, recording.program.name, names, {}, {}, [])
         self.call = build_call(recording, self._core, in_place=False)
         if any(recording.live):
             self.call = Connection(function, recording, compiled).call(self.call)
+
+    @property
+    def text(self) -> str:
+        """What JAX compiles."""
+        return self.runner.source
 
     def _core(self, *values: Any) -> Any:
         """The results, as JAX arrays if one was given, and what is left in the state, in NumPy's arrays."""

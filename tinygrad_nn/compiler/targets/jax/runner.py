@@ -1,8 +1,7 @@
-"""Running programs as functions of jax.numpy: compiled by JAX, on one device or on several."""
+"""Running programs by JAX: calls, what is remembered between them, and devices."""
 
 from __future__ import annotations
 
-import linecache
 import operator
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...ir import Program, Step, Var
-from .module import Module, Piece, jax_source, spec
+from ...ir import Program, Step, Var, spec
 
 
 class JaxRunner:
@@ -27,11 +25,6 @@ class JaxRunner:
         batch are sums over the devices.
     replicate : collection of str
         Names of inputs that are not split.
-
-    Attributes
-    ----------
-    source : str
-        What JAX compiles; see `jax_source`.
 
     Raises
     ------
@@ -59,21 +52,26 @@ class JaxRunner:
 
     def __init__(self, program: Program, *, mesh: Any = None, replicate: Collection[str] = ()) -> None:
         self._jax = _import_jax()
+        from .interpreter import Pieces
+
         _check_dtypes(program)
         self.program = program
-        namespace: dict[str, Any] = {}
-        module = Module(program, program.name if program.name.isidentifier() else "compiled", namespace)
         self._split, self._copied = self._shardings(mesh, replicate)
-        self._draws = [(program.state.index(step.inputs[0]), step) for step in module.draws]
-        self._checks = [check for piece in module.pieces for check in piece.checks]
+        draws = [step for step in program.steps if step.name == "draw"]
+        self._draws = [(program.state.index(step.inputs[0]), step) for step in draws]
         self._states = [(i, x) for i, x in enumerate(program.state) if x.kind != "generator"]
         #: By place in the state, what was handed out last as its new value, and the JAX array behind it.
         self._known: dict[int, tuple[Any, Any]] = {}
         places = {new: program.state.index(old) for old, new in program.writes.items()}
         self._kept = [places.get(x) if not x.weak else None for x in program.needed]
-        self._unseen = True
-        self.source = module.text
-        self._function = self._compiled(module, namespace)
+        arguments = [*program.inputs, *(x for _, x in self._states), *(step.out for step in draws)]
+        self._pieces = Pieces(program, arguments, self._copied)
+
+    @property
+    def source(self) -> str:
+        """What JAX compiles: a jaxpr, or several with a line for each operation between them that NumPy computes."""
+        with self._settings():
+            return self._pieces.text
 
     def __call__(
         self, inputs: Sequence[Any], state: Sequence[Any], *, numpy: bool = False, native: int = 0
@@ -107,12 +105,7 @@ class JaxRunner:
             values = [self._put(x, var, self._split.get(var)) for x, var in zip(inputs, program.inputs, strict=True)]
             values += [self._remembered(i, state[i], var) for i, var in self._states]
             values += [self._put(self._drawn(state[i], step), step.out, None) for i, step in self._draws]
-            out = self._function(*values)
-            found = list(out[: len(program.needed)])
-            self._look_at(out[len(program.needed) :])
-            if self._unseen:
-                self._compare(found)
-                self._unseen = False
+            found = self._pieces(values)
             native = native if numpy else len(found)
             first = [x if isinstance(x, self._jax.Array) else self._jax.numpy.array(x) for x in found[:native]]
             rest = zip(found[native:], program.needed[native:], self._kept[native:], strict=True)
@@ -154,22 +147,6 @@ class JaxRunner:
 
     # --- after it ----------------------------------------------------------------------------------------------------
 
-    def _look_at(self, wrong: Sequence[Any]) -> None:
-        """Raise what NumPy would have raised."""
-        flags = [flag for array in wrong for flag in np.asarray(array)]
-        for flag, check in zip(flags, self._checks, strict=True):
-            if flag:
-                raise check.error(check.message)
-
-    def _compare(self, found: list[Any]) -> None:
-        """Raise unless the first results are what was recorded."""
-        for x, var in zip(found, self.program.needed, strict=True):
-            dtype = x.dtype if hasattr(x, "dtype") else np.asarray(x).dtype
-            if np.shape(x) != var.shape or dtype != var.dtype:
-                raise AssertionError(
-                    f"{self.program.name}: JAX gives {dtype}{list(np.shape(x))} for {var!r}; please report this"
-                )
-
     def _handed_out(self, found: Any, var: Var, place: int | None) -> Any:
         """A result in NumPy's terms."""
         value = np.asarray(found)
@@ -179,29 +156,7 @@ class JaxRunner:
             self._known[place] = (value, found)
         return value
 
-    # --- compiling ---------------------------------------------------------------------------------------------------
-
-    def _compiled(self, module: Module, namespace: dict[str, Any]) -> Any:
-        """The module's function, or the pieces that it calls, compiled."""
-        file = f"<{module.name} for jax>"
-        linecache.cache[file] = (len(module.text), None, module.text.splitlines(keepends=True), file)
-        exec(compile(module.text, file, "exec"), namespace)  # noqa: S102
-        if module.whole:
-            return self._jit(namespace[module.name], self.program.needed, module.pieces[0])
-        for piece in module.pieces:
-            if piece.kernel is not None:
-                namespace[piece.name] = _Kernel(piece.kernel)
-            else:
-                namespace[piece.name] = self._jit(namespace[piece.name], piece.outputs, piece)
-        return namespace[module.name]
-
-    def _jit(self, function: Any, outputs: Sequence[Var], piece: Piece) -> Any:
-        if self._copied is None:
-            return self._jax.jit(function)
-        # What is written to the state is on all devices again, so that the next call finds it there.
-        written = set(self.program.writes.values())
-        shardings = [self._copied if x in written else None for x in outputs]
-        return self._jax.jit(function, out_shardings=(*shardings, *([None] if piece.checks else [])))
+    # --- devices -----------------------------------------------------------------------------------------------------
 
     def _shardings(self, mesh: Any, replicate: Collection[str]) -> tuple[dict[Var, Any], Any]:
         """How each input that is split lies on the devices, and how all else does; nothing and None without a mesh."""
@@ -239,41 +194,6 @@ class JaxRunner:
 _NUMBERS: dict[str, Callable[[Any], Any]] = {"f": float, "i": operator.index, "b": bool, "c": complex}
 
 
-class _Kernel:
-    """An op's own kernel, on NumPy arrays, between pieces that JAX compiles."""
-
-    def __init__(self, step: Step) -> None:
-        self.step = step
-        self._reads = list(dict.fromkeys(x for x in step.reads if x.kind != "constant"))
-
-    def __call__(self, *values: Any) -> tuple[Any, ...]:
-        step = self.step
-        known = dict(zip(self._reads, values, strict=True))
-        given = [self._value(x, known) for x in step.inputs]
-        if step.out.weak:
-            return (np.asarray(step.op.kernel(*(np.asarray(x)[()] for x in given), **step.params)).item(),)
-        out = step.op.kernel(*given, **step.params)
-        results = out if isinstance(out, tuple) else (out,)
-        for result, var in zip(results, step.outputs, strict=True):
-            if result.shape != var.shape or result.dtype != var.dtype:
-                raise TypeError(
-                    f"{step.op.name} gave {spec(var)} when the function was recorded, and now gives "
-                    f"{result.dtype}[{', '.join(map(str, result.shape))}]; shapes must not depend on numbers"
-                )
-        return results
-
-    def _value(self, x: Any, known: dict[Var, Any]) -> Any:
-        if type(x) is not Var:
-            return x
-        if x.kind == "constant":
-            return x.value
-        value = known[x]
-        if x.dtype.kind == "O":  # what only kernels hand to each other
-            return value
-        value = np.asarray(value)
-        return value.item() if x.weak else value if x.shape else value[()]
-
-
 def _check_dtypes(program: Program) -> None:
     """Refuse what JAX does not have."""
     values = [*program.inputs, *program.state, *(out for step in program.steps for out in step.outputs)]
@@ -289,6 +209,3 @@ def _import_jax() -> Any:
     except ImportError as error:
         raise ImportError('target="jax" needs JAX: pip install "tinygrad_nn[jax]"') from error
     return jax
-
-
-__all__ = ["JaxRunner", "jax_source"]

@@ -40,7 +40,7 @@ class Formulas:
         operands = [found for x in step.inputs if (found := self._operand(x, depth)) is not None]
         if len(operands) < len(step.inputs):
             return None
-        if step.op.name in _SAME:
+        if step.name in _SAME:
             return operands[0]
         return filled(step.op, step.op.formula, operands, step.params) or call(step.op.name, *operands)
 

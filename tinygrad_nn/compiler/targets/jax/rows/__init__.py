@@ -1,0 +1,23 @@
+"""How JAX computes each operation: rows by family, as the operations themselves lie."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .....core.define import Op
+from . import control, indexing, layers, linalg, reductions, shapes, windows  # noqa: F401  each fills the table
+from .elementwise import of_numpys_name
+from .table import ROWS, Call, NoCounterpart, Row, cast, dtype_of
+
+
+def row_of(op: Op) -> Row | None:
+    """How JAX computes an op; None where only the op's own kernel does."""
+    if not op.own:
+        return None
+    if op.name in ROWS:
+        return ROWS[op.name]
+    of_numpy = isinstance(op.kernel, np.ufunc) or getattr(op.kernel, "__module__", "") == "_operator"
+    return of_numpys_name if of_numpy else None
+
+
+__all__ = ["Call", "NoCounterpart", "cast", "dtype_of", "row_of"]

@@ -1,0 +1,116 @@
+"""The table of how JAX computes each operation, and what its rows share.
+
+What a row gives is what the op's kernel gives: the same shape and the same numbers up to rounding, infinities and NaN
+too. Its dtype is made the recorded one by the interpreter, as NumPy's rules for dtypes are not JAX's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ....ir import Program, Step, Var
+
+Row = Callable[..., Any]
+
+#: By name of the op: ``row(call, *inputs, **settings)``, where inputs are JAX arrays, or NumPy arrays and numbers where
+#: they are the same in each call.
+ROWS: dict[str, Row] = {}
+
+
+class NoCounterpart(Exception):
+    """JAX has nothing that gives the same: the op's own kernel computes the step."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a row can ask for beside its inputs and settings.
+
+    Attributes
+    ----------
+    step : Step
+    refuse : callable
+        ``refuse(condition, error, message)`` has the call raise if any of `condition` is true: NumPy would have raised
+        there.
+    function : callable
+        A program as a function of JAX arrays that gives a tuple: the body of a loop or a branch.
+    """
+
+    step: Step
+    refuse: Callable[[Any, type[Exception], str], None]
+    function: Callable[[Program], Callable[..., tuple[Any, ...]]]
+
+    @property
+    def out(self) -> Var:
+        """The first result, as recorded."""
+        return self.step.out
+
+
+def row(*names: str) -> Callable[[Row], Row]:
+    """Register a row for ops."""
+
+    def register(f: Row) -> Row:
+        ROWS.update(dict.fromkeys(names, f))
+        return f
+
+    return register
+
+
+def formula(*names: str) -> Callable[[Row], Row]:
+    """Register a function of inputs and settings alone: it gets its inputs in the dtype of the result."""
+
+    def register(f: Row) -> Row:
+        row(*names)(lambda call, *inputs, **settings: f(*(cast(x, call.out.dtype) for x in inputs), **settings))
+        return f
+
+    return register
+
+
+def under_its_name(call: Call, *inputs: Any, **settings: Any) -> Any:
+    """A row: the function of jax.numpy that has the op's name."""
+    return getattr(jnp, call.step.op.name)(*inputs, **settings)
+
+
+# --- values ----------------------------------------------------------------------------------------------------------
+
+
+def varies(x: Any) -> bool:
+    """Whether a value can differ from call to call."""
+    return isinstance(x, jax.Array)
+
+
+def cast(x: Any, dtype: Any) -> Any:
+    """A value in a dtype, as an array or a NumPy scalar."""
+    if not isinstance(x, jax.Array):
+        x = np.asarray(x).astype(dtype, copy=False)
+        return x if x.shape else x[()]
+    return x if x.dtype == dtype and not x.weak_type else x.astype(dtype)
+
+
+def dtype_of(x: Any) -> Any:
+    """The dtype of a value, or of an input of a step."""
+    return x.dtype if hasattr(x, "dtype") else np.asarray(x).dtype
+
+
+def common_dtype(inputs: tuple[Any, ...]) -> Any:
+    """The dtype in which NumPy compares the inputs of a step, if it does so by bringing all to one."""
+    ones = [x if type(x) is not Var else x.dtype.type(1).item() if x.weak else x.dtype for x in inputs]
+    try:
+        common = np.result_type(*ones)
+    except OverflowError:  # a Python integer that the others' dtype does not hold
+        raise NoCounterpart from None
+    kinds = {dtype_of(x).kind for x in inputs if type(x) is not Var or not x.weak}
+    if {"i", "u"} <= kinds and common.kind == "f":
+        raise NoCounterpart
+    return common
+
+
+def no_bools(x: Any) -> None:
+    """Leave products of truth values to NumPy, where they are no sums."""
+    if dtype_of(x).kind == "b":
+        raise NoCounterpart
