@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from .....core.define import Op
 from . import control, indexing, layers, linalg, reductions, shapes, windows  # noqa: F401  each fills the table
 from .elementwise import of_numpys_name
@@ -16,8 +14,7 @@ def row_of(op: Op) -> Row | None:
         return None
     if op.name in ROWS:
         return ROWS[op.name]
-    of_numpy = isinstance(op.kernel, np.ufunc) or getattr(op.kernel, "__module__", "") == "_operator"
-    return of_numpys_name if of_numpy else None
+    return of_numpys_name if op.ufunc is not None else None
 
 
 __all__ = ["Call", "NoCounterpart", "cast", "dtype_of", "row_of"]
