@@ -25,11 +25,11 @@ def blocks():
     return list(zip(HOMES, found[::2], found[1::2], strict=True))
 
 
-def made(name, text):
-    """What a text gives as a module of the library, with its source at hand."""
+def made(name, text, home):
+    """What a text gives as a part of a module of the library, with its source at hand."""
     path = f"<{name} of CONTRIBUTING.md>"
     linecache.cache[path] = (len(text), None, text.splitlines(True), path)
-    module = ModuleType(f"tinygrad_nn.ops.{name}")
+    module = ModuleType(home)
     exec(compile(text, path, "exec"), vars(module))
     return module
 
@@ -41,9 +41,12 @@ def pytest_configure(config):
     for name, definition, row in blocks():
         if name in registry:  # the library has it by now
             continue
-        op = getattr(made(name, definition), name)
+        file = f"tinygrad_nn{HOMES[name][-1]}"
+        op = getattr(made(name, definition, file), name)
         for home in HOMES[name]:
             module = import_module(f"tinygrad_nn{home}")
             setattr(module, name, op)
             module.__all__.append(name)
-        testing.add_row(made(f"{name}_row", row).row)
+        cases = import_module(f"tinygrad_nn.testing.cases.{file.split('.')[2]}")
+        cases.ROWS = [*cases.ROWS, made(f"{name}_row", row, cases.__name__).row]
+        testing.add_row(cases.ROWS[-1])
