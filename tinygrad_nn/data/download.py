@@ -162,6 +162,8 @@ class _Download:
         have = self._size()
         # No encoding on the way: the checksum is of the bytes as they are, and so are positions in them.
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+        # One kept for a next request stays open after a cut until the garbage collector comes.
+        headers["Connection"] = "close"
         with session.get(url, headers=headers, timeout=self.timeout, stream=True) as response:
             if have and response.status_code == 416:  # nothing is left after `have` bytes, or that is beyond the end
                 if response.headers.get("Content-Range") == f"bytes */{have}":
