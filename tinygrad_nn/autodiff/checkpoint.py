@@ -13,7 +13,7 @@ from ..core.graph import Node, mode, modes, next_order, reachable
 from ..core.reverse import label, reverse, seeds_of
 from ..core.store import compiling
 from ..core.tree import flatten, map_leaves, unflatten
-from ..tensor.tensor import Tensor, plain_tensor, tensor_of, twin
+from ..tensor.tensor import Tensor, alias_of, plain_tensor, tensor_of
 
 
 def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -130,7 +130,7 @@ def _definition(*inputs: Any) -> Any:
 
 def _snapshot(x: Any) -> Any:
     if isinstance(x, Tensor):
-        return twin(x) if x._node is not None else plain_tensor(np.copy(x._value)[()])
+        return alias_of(x) if x._node is not None else plain_tensor(np.copy(x._value)[()])
     return x.copy() if isinstance(x, np.ndarray) else x
 
 

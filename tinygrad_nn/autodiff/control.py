@@ -17,7 +17,7 @@ from ..core.graph import StandIn, modes
 from ..core.reverse import unshared
 from ..core.tree import flatten, unflatten
 from ..ops.shapes import stack
-from ..tensor.tensor import Tensor, as_array, plain_tensor, twin
+from ..tensor.tensor import Tensor, alias_of, as_array, plain_tensor
 
 Function = Callable[..., Any]
 
@@ -202,7 +202,7 @@ class _Step:
             ys = self.ys.taken()
         else:
             ys = self.ys.matched(out[1], f"scan: the y that {_name(self.f)} gave")
-        return [*states, *map(twin, ys)]  # which the function may bind to something else in later steps
+        return [*states, *map(alias_of, ys)]  # which the function may bind to something else in later steps
 
 
 def _any_tensor(given: Sequence[Any]) -> bool:
@@ -216,7 +216,7 @@ def _own(x: Any) -> Tensor:
     if x._node is not None and x._node.op is None and modes.recording:
         made: Tensor = alias(x)
         return made
-    return twin(x)
+    return alias_of(x)
 
 
 def _length(rows: _Nest, length: int | None) -> int:
@@ -267,7 +267,7 @@ class _Answer:
 
     def __call__(self, x: Any) -> Any:
         if isinstance(x, Tensor) and (self.tensors or (x._node is not None and modes.recording)):
-            return twin(x)
+            return alias_of(x)
         value = x._value if isinstance(x, Tensor) else x
         return plain_tensor(value) if self.tensors else unshared(value, self.shared)
 

@@ -20,7 +20,7 @@ from ..core.reverse import reverse, seeds_of, unshared
 from ..core.store import read
 from ..core.tree import flatten, map_leaves, unflatten
 from ..core.values import leaf, ndarray
-from ..tensor.tensor import Tensor, as_array, plain_tensor, twin
+from ..tensor.tensor import Tensor, alias_of, as_array, plain_tensor
 from .forward import push_forward
 
 Function: TypeAlias = Callable[..., Any]
@@ -44,7 +44,7 @@ class _Inputs:
         """A result in the kind of the inputs: an array, a Tensor for Tensors, or one still connected to the outside."""
         if isinstance(x, Tensor):
             if modes.recording and _leads_outside(x, self.start):
-                return twin(x)
+                return alias_of(x)
             x = read(x).copy()
         x = unshared(x, shared)
         return plain_tensor(x) if self.give_tensors else x
@@ -58,7 +58,7 @@ class _Inputs:
             if gradient is None:
                 gradient = np.zeros(tensor.shape, tensor.dtype)[()]
             # A pass that was recorded gave Tensors: something outside took part.
-            leaves.append(twin(gradient) if isinstance(gradient, Tensor) else self.answer(gradient, shared))
+            leaves.append(alias_of(gradient) if isinstance(gradient, Tensor) else self.answer(gradient, shared))
         return unflatten(self.structure, leaves)
 
 
@@ -149,7 +149,7 @@ def _differentiate(
         found = reverse({out._node: out.dtype.type(1)}, targets=inputs.nodes, since=inputs.start)
     gradients = inputs.gradients(found)
     connected = any(isinstance(gradient, Tensor) for gradient in found.values())
-    value = twin(out) if connected else inputs.answer(out, set())
+    value = alias_of(out) if connected else inputs.answer(out, set())
     return value, gradients[0] if not isinstance(argnums, Sequence) else gradients
 
 
@@ -266,7 +266,7 @@ def vjp(f: Function, *xs: Any) -> tuple[Any, Function]:
     outs, structure = flatten(_run(f, inputs.trees(), {}))
     for out in outs:
         _check_result(out, f, "vjp")
-    outs = [twin(out) for out in outs]  # the caller may bind the ones that f returned anew
+    outs = [alias_of(out) for out in outs]  # the caller may bind the ones that f returned anew
 
     def pullback(v: Any) -> Any:
         seeds = seeds_of(outs, _matching(v, outs, structure, "pullback"))

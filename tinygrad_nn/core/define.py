@@ -10,7 +10,7 @@ import numpy as np
 
 from .dispatch import dispatch_of, part
 from .op import Op, Parts, Rule, registry
-from .values import twin
+from .values import alias_of
 
 
 def define(definition: Callable[..., Any], **traits: Any) -> Op:
@@ -41,7 +41,7 @@ def _read_only(x: Any) -> Any:
     elif type(x) is tuple or type(x) is list:
         x = type(x)(map(_read_only, x))
     elif hasattr(x, "_node"):
-        x = twin(x)
+        x = alias_of(x)
     return x
 
 

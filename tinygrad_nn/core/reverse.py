@@ -14,7 +14,7 @@ from .define import Op, Parts, part
 from .dispatch import record_part
 from .errors import show, statistics
 from .graph import FREED, SMALL, Node, Recorded, Spec, StandIn, describe, mode, modes, reachable, switch
-from .values import plain_tensor, tensor_at, twin
+from .values import alias_of, plain_tensor, tensor_at
 
 _delivering = RLock()
 
@@ -291,7 +291,7 @@ def _broadcasts_to(shape: tuple[int, ...], larger: tuple[int, ...]) -> bool:
 def _run_hooks(node: Node, hooks: dict[int, Any], g: Any, record: bool) -> Any:
     """Pass a gradient by the hooks of its Tensor; each may give another in its place."""
     for hook in tuple(hooks.values()):
-        given = hook(twin(g) if record else plain_tensor(g))
+        given = hook(alias_of(g) if record else plain_tensor(g))
         if given is not None:
             value = node.value
             given = given if isinstance(given, Recorded) else plain_tensor(np.asarray(given))
@@ -384,7 +384,7 @@ def backward(tensor: Any, gradient: Any = None, *, retain_graph: bool = False, c
             if holder is None:
                 continue
             if create_graph:
-                holder._accumulate(twin(g))
+                holder._accumulate(alias_of(g))
                 continue
             if type(g) is not ndarray or g.base is not None or id(g) in given:
                 g = unshared(g, given)

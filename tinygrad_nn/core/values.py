@@ -59,7 +59,7 @@ def tensor_at(node: Node, value: Any) -> Any:
     return tensor
 
 
-def twin(tensor: Any) -> Any:
+def alias_of(tensor: Any) -> Any:
     """Another Tensor of the same value at the same place in the graph: binding one anew leaves the other."""
     made = plain_tensor(read(tensor))
     made._node = tensor._node
