@@ -20,8 +20,8 @@ from .values import (
     FIXED,
     PLAIN,
     PYTHON,
-    apart,
     constant,
+    copy_if_aliased,
     frozen,
     new,
     plain_tensor,
@@ -134,7 +134,7 @@ def _binary_dispatch(op: Op) -> Callable[[Any, Any], Any]:
             else:
                 xn = constant(x, xv)
                 if unowned(x, xv):
-                    xv, out = apart(xv, out, keep_x)
+                    xv, out = copy_if_aliased(xv, out, keep_x)
                     result._value = out
         elif yn is None:
             keep_x, keep_y, keep_out = reads[1]
@@ -143,7 +143,7 @@ def _binary_dispatch(op: Op) -> Callable[[Any, Any], Any]:
             else:
                 yn = constant(y, yv)
                 if unowned(y, yv):
-                    yv, out = apart(yv, out, keep_y)
+                    yv, out = copy_if_aliased(yv, out, keep_y)
                     result._value = out
         else:
             keep_x, keep_y, keep_out = reads[3]
@@ -192,11 +192,11 @@ def _binary_with_settings(op: Op) -> Callable[..., Any]:
         if xn is None:
             xn = constant(x, xv)
             if unowned(x, xv):
-                xv, out = apart(xv, out, keep_x)
+                xv, out = copy_if_aliased(xv, out, keep_x)
         elif yn is None:
             yn = constant(y, yv)
             if unowned(y, yv):
-                yv, out = apart(yv, out, keep_y)
+                yv, out = copy_if_aliased(yv, out, keep_y)
         node = new(Node)
         node.op = op
         node.x = xn
@@ -243,15 +243,15 @@ def _ternary_dispatch(op: Op) -> Callable[..., Any]:
         if xn is None:
             xn = constant(x, xv)
             if unowned(x, xv):
-                xv, out = apart(xv, out, keep_x)
+                xv, out = copy_if_aliased(xv, out, keep_x)
         if yn is None:
             yn = constant(y, yv)
             if unowned(y, yv):
-                yv, out = apart(yv, out, keep_y)
+                yv, out = copy_if_aliased(yv, out, keep_y)
         if zn is None:
             zn = constant(z, zv)
             if unowned(z, zv):
-                zv, out = apart(zv, out, keep_z)
+                zv, out = copy_if_aliased(zv, out, keep_z)
         node = new(Node)
         node.op = op
         node.x = (xn, yn, zn)
@@ -367,7 +367,7 @@ def record(
         else:
             sources.append(value if type(x) in PLAIN else constant(x, value))
             if unowned(x, value):
-                value, out = apart(value, out, keep_x)
+                value, out = copy_if_aliased(value, out, keep_x)
         mask >>= 1
         if not keep_x and type(value) in ARRAYS:
             value = None if keep_x is None else Spec(value.shape, value.dtype)

@@ -102,12 +102,12 @@ def unowned(x: Any, value: Any) -> bool:
     return type(value) is ndarray and (value.base is not None or not isinstance(x, Tensor))
 
 
-def apart(value: Any, out: Any, kept: bool | None) -> tuple[Any, Any]:
+def copy_if_aliased(value: Any, out: Any, kept: bool | None) -> tuple[Any, Any]:
     """An unowned value, as a rule will read it later, and the result: copies, so that a later write reaches neither."""
     if type(out) is ndarray and (out is value or out.base is not None):
         out = out.copy()
     elif type(out) is tuple:
-        out = tuple([apart(value, part, False)[1] for part in out])
+        out = tuple([copy_if_aliased(value, part, False)[1] for part in out])
     return value.copy() if kept else value, out
 
 
