@@ -14,7 +14,7 @@ from . import values as _values
 from .errors import check_finite, explain, user_line
 from .graph import SMALL, Node, Recorded, Spec, StandIn, describe, modes, next_order, switch
 from .hints import for_setting
-from .op import Op, Parts, registry, spread
+from .op import Op, Parts, expand_variadic, registry
 from .values import (
     ARRAYS,
     FIXED,
@@ -358,7 +358,7 @@ def record(
     """Record in the general form: any number of inputs, a bit of `mask` for each with a node, and several results."""
     keep = op.reads[mask]
     if op.variadic:
-        keep = spread(op, keep, len(inputs))
+        keep = expand_variadic(op, keep, len(inputs))
     sources: list[Any] = []
     kept: list[Any] = []
     for x, value, keep_x in zip(inputs, values, keep):

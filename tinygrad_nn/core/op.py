@@ -275,7 +275,7 @@ def find_reads(op: Op, needed: int) -> tuple[bool | None, ...]:
     return tuple(reads)
 
 
-def spread(op: Op, keep: tuple[bool | None, ...], count: int) -> tuple[bool | None, ...]:
+def expand_variadic(op: Op, keep: tuple[bool | None, ...], count: int) -> tuple[bool | None, ...]:
     """What is read of an op with any number of inputs: the last name stands for all that are left of `count` inputs."""
     named = len(op.input_names) - 1
     return (*keep[:named], *(keep[named],) * (count - named), keep[-1])
@@ -290,4 +290,4 @@ class Parts(tuple[Any, ...]):
         return Parts(b if a is None else a if b is None else a + b for a, b in zip(self, other))
 
 
-__all__ = ["FormulaText", "Op", "Parts", "Reads", "Rule", "registry", "spread"]
+__all__ = ["FormulaText", "Op", "Parts", "Reads", "Rule", "expand_variadic", "registry"]
