@@ -17,7 +17,7 @@ def define(definition: Callable[..., Any], **traits: Any) -> Op:
     """An operation that can be called, registered nowhere."""
     made = Op(definition, **traits)
     if not made.own:
-        made._guard = _reading_only
+        made._wrap_rule = _reading_only
         made.kernel = _checked(made.kernel, made.name)
     made.apply = dispatch_of(made)
     return made

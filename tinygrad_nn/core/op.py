@@ -108,7 +108,7 @@ class Op:
         self._stated_reads: frozenset[str] | None = None
         self.reads = Reads(self)
         self.apply: Callable[..., Any] = _undefined
-        self._guard: Callable[[Rule], Rule] | None = None  # what a rule is wrapped in
+        self._wrap_rule: Callable[[Rule], Rule] | None = None  # what a rule is wrapped in
 
     @cached_property
     def operator(self) -> Operator | None:
@@ -195,9 +195,9 @@ class Op:
         known = {"out", *self.input_names}
         if reads is not None and not known.issuperset(reads):
             raise ValueError(f"{self.name}: reads={list(reads)} names none of {sorted(known)}")
-        if self._guard is not None:
-            rules = tuple(None if rule is None else self._guard(rule) for rule in rules)
-            jointly = None if jointly is None else self._guard(jointly)
+        if self._wrap_rule is not None:
+            rules = tuple(None if rule is None else self._wrap_rule(rule) for rule in rules)
+            jointly = None if jointly is None else self._wrap_rule(jointly)
         self.rules, self.joint = (rules, None) if jointly is None else (None, jointly)
         self.formulas = tuple(formulas)
         self._stated_reads = None if reads is None else frozenset(reads)
@@ -209,7 +209,7 @@ class Op:
 
         Needed only for speed: without one the engine derives it from the reverse rules.
         """
-        self.forward_rule = rule if self._guard is None else self._guard(rule)
+        self.forward_rule = rule if self._wrap_rule is None else self._wrap_rule(rule)
         self.reads.clear()
         return self
 
