@@ -64,8 +64,8 @@ class Store:
         """A gradient on its way to a node, as the pass goes on with it."""
         return gradient
 
-    def draw(self, generator: Any, method: str, args: tuple[Any, ...]) -> Any:
-        """What a generator's method draws, as an array."""
+    def sample(self, generator: Any, method: str, args: tuple[Any, ...]) -> Any:
+        """What a generator's method samples, as an array."""
         return np.asarray(getattr(generator, method)(*args))
 
     def refuse(self, message: str, kind: type[Exception] = TypeError) -> None:
@@ -178,5 +178,5 @@ def _asked(name: str) -> Callable[..., Any]:
     return ask
 
 
-as_constant, draw, saw, rebind, refuse = map(_asked, ("constant", "draw", "saw", "rebind", "refuse"))
+as_constant, sample, saw, rebind, refuse = map(_asked, ("constant", "sample", "saw", "rebind", "refuse"))
 operand, truth, scan, cond, while_loop = map(_asked, ("operand", "truth", "scan", "cond", "while_loop"))

@@ -11,7 +11,7 @@ from ..ops.elementwise import add, multiply, subtract
 from ..ops.shapes import ravel, reshape
 from ..ops.shapes.indexing import take, take_along_axis
 from .creation import DType, asarray, made, marked
-from .sampling import plain, refuse_recorded, refuse_recording, sampled
+from .sampling import plain, refuse_recorded, refuse_recording, sample
 from .tensor import ArrayLike, Tensor
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class Generator:
         if wanted.kind != "f":
             raise TypeError(f"{method}: samples are floating-point numbers, not {wanted}")
         drawn = wanted if wanted in (np.float32, np.float64) else np.dtype(np.float64)  # NumPy draws no others
-        samples = sampled(self.numpy_generator, method, size, drawn)
+        samples = sample(self.numpy_generator, method, size, drawn)
         return samples if samples.dtype == wanted else samples.astype(wanted)
 
     def _scaled(
@@ -144,7 +144,7 @@ class Generator:
         """Integers from `low` up to, but without, `high`; from 0 up to `low` if that alone is given."""
         wanted: Any = np.int64 if dtype is None else dtype
         return made(
-            sampled(self.numpy_generator, "integers", plain(low), plain(high), size, wanted, endpoint), name=name
+            sample(self.numpy_generator, "integers", plain(low), plain(high), size, wanted, endpoint), name=name
         )
 
     def bernoulli(
@@ -161,15 +161,15 @@ class Generator:
         chance = plain(p)
         if not np.all((chance >= 0) & (chance <= 1)):
             raise ValueError("bernoulli: p is a probability, from 0 to 1")
-        drawn = sampled(self.numpy_generator, "random", chance.shape if size is None else size) < chance
+        drawn = sample(self.numpy_generator, "random", chance.shape if size is None else size) < chance
         return made(drawn.astype(np.float64 if dtype is None else dtype), requires_grad, name)
 
     def permutation(self, x: Any, axis: int = 0) -> Tensor:
         """The numbers below `x` in random order, or the slices of an array along `axis`; connected to a Tensor."""
         if isinstance(x, int | np.integer):
-            return made(sampled(self.numpy_generator, "permutation", int(x)))
+            return made(sample(self.numpy_generator, "permutation", int(x)))
         source = asarray(x)
-        return _taken(source, sampled(self.numpy_generator, "permutation", _length(source, axis, "permutation")), axis)
+        return _taken(source, sample(self.numpy_generator, "permutation", _length(source, axis, "permutation")), axis)
 
     def permuted(self, x: Any, axis: int | None = None) -> Tensor:
         """As `permutation`, but along `axis` each vector in an order of its own; all elements if `axis` is None."""
@@ -195,10 +195,10 @@ class Generator:
         refuse_recorded("choice: probabilities", (p,))
         chances = None if p is None else plain(p)
         if isinstance(a, int | np.integer):
-            return made(sampled(self.numpy_generator, "choice", int(a), size, replace, chances, 0, shuffle))
+            return made(sample(self.numpy_generator, "choice", int(a), size, replace, chances, 0, shuffle))
         source = asarray(a)
         length = _length(source, axis, "choice")
-        places = sampled(self.numpy_generator, "choice", length, size, replace, chances, 0, shuffle)
+        places = sample(self.numpy_generator, "choice", length, size, replace, chances, 0, shuffle)
         return _taken(source, places, axis)
 
     def spawn(self, n_children: int) -> list[Generator]:

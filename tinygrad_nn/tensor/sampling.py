@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.store import draw, read, refuse
+from ..core import store
+from ..core.store import read, refuse
 from .tensor import Tensor
 
 if TYPE_CHECKING:
     from numpy.random import Generator as NumPyGenerator
 
 
-def sampled(generator: NumPyGenerator, method: str, *args: Any) -> Any:
-    """What a generator's method draws, as an array; in a compiled function new numbers at each call."""
-    return draw(generator, method, args)
+def sample(generator: NumPyGenerator, method: str, *args: Any) -> Any:
+    """What a generator's method samples, as an array; in a compiled function new numbers at each call."""
+    return store.sample(generator, method, args)
 
 
 def refuse_recording(method: str) -> None:
