@@ -30,27 +30,12 @@ def reverse(
     record: bool = False,
     since: int = 0,
 ) -> dict[Node, Any]:
-    """Gradients of the nodes asked for: Tensors where the pass was recorded, else arrays.
+    """Gradients of `targets`, each as if nothing lay behind it; if None, of all leaves and nodes that retain theirs.
 
-    Parameters
-    ----------
-    seeds : mapping of Node to gradient
-        Where the pass starts, with the gradient of each as an array or a Tensor.
-    targets : sequence of Node
-        What to differentiate with respect to, each as if nothing lay behind it; only nodes on a path to them are
-        visited. None: all leaves, and the nodes told to retain their gradient.
-    retain_graph : bool
-        Keep the saved values for another pass, instead of letting them go on the way.
-    record : bool
-        Run the rules on Tensors, so that the gradients can be differentiated again.
-    since : int
-        Look no further back than this creation number, and record also if the graph goes further back: then something
-        outside, which may be differentiated later, takes part.
-
-    Raises
-    ------
-    RuntimeError
-        Where an earlier pass has let go of the values, before anything is computed.
+    With `record` the rules run on Tensors, so that the gradients can be differentiated again; so they do where the
+    graph goes further back than the creation number `since`, beyond which the pass does not look: then something
+    outside takes part, which may be differentiated later. A pass without `retain_graph` lets go of the saved values; a
+    later one that needs them raises a RuntimeError before anything is computed.
     """
     cut = frozenset(targets or ())
     order, older = reachable(seeds, since, cut)
@@ -58,7 +43,10 @@ def reverse(
     wanted = None
     if targets is not None:
         wanted = set(targets)
-        order = [node for node in order if node in wanted or _joins(node, wanted)]
+        for node in order:  # what was made from a wanted node is wanted too
+            if not wanted.isdisjoint(node.inputs):
+                wanted.add(node)
+        order = [node for node in order if node in wanted]
     for node in order:
         if node.a is FREED and node not in cut:
             raise RuntimeError(stale(node))
@@ -72,15 +60,6 @@ def reverse(
         return _run(order, grads, wanted, cut, retain_graph, record)
     with mode("recording", True):
         return _run(order, grads, wanted, cut, True, record)
-
-
-def _joins(node: Node, wanted: set[Node]) -> bool:
-    """Whether a node was made from a wanted one; it is then wanted too."""
-    for source in node.inputs:
-        if type(source) is Node and source in wanted:
-            wanted.add(node)
-            return True
-    return False
 
 
 @np.errstate(all="ignore")  # the forward run has warned; a derivative may be infinite where nothing flows
@@ -108,8 +87,11 @@ def _run(
             found[node] = g
             continue
         extra = node.extra
-        if extra is not None and ("hooks" in extra or "retain" in extra):
-            g = _observe(node, extra, g, record, found)
+        if extra is not None:
+            if "hooks" in extra:
+                g = _run_hooks(node, extra["hooks"], g, record)
+            if "retain" in extra:
+                found[node] = g
         op = node.op
         if op is None:
             found[node] = g
@@ -163,15 +145,6 @@ def _run(
             elif type(out) is tuple:
                 node.value = tuple(map(describe, out))
     return found
-
-
-def _observe(node: Node, extra: dict[str, Any], g: Any, record: bool, found: dict[Node, Any]) -> Any:
-    """Let hooks see the gradient of a node, and hand it to the Tensor that asked to retain it."""
-    if "hooks" in extra:
-        g = _run_hooks(node, extra["hooks"], g, record)
-    if "retain" in extra:
-        found[node] = g
-    return g
 
 
 def _open(op: Op, node: Node, wanted: set[Node] | None, g: Any, record: bool) -> tuple[Any, Any, Any, Any]:
@@ -248,20 +221,17 @@ def conform(r: Any, value: Any, op: Op, record: bool = False) -> Any:
     if type(r) is Parts:
         return r
     if isinstance(r, Recorded):
-        if not record:
-            r = r._value
-            have = r
-        else:
-            have = r._value
+        have = r._value
     elif isinstance(r, ndarray | np.generic | StandIn):
         have = r
-        if record:
-            r = plain_tensor(r)
     elif isinstance(r, int | float):
         have = value.dtype.type(r)
-        r = plain_tensor(have) if record else have
     else:
         raise RuntimeError(f"a derivative of {op.name} gave {type(r).__name__}, not an array")
+    if not record:
+        r = have
+    elif not isinstance(r, Recorded):
+        r = plain_tensor(have)
     if have.shape != value.shape:
         if not _broadcasts_to(value.shape, have.shape):
             raise RuntimeError(
@@ -324,20 +294,15 @@ def stale(node: Node) -> str:
 def _watch(node: Node, source: Node, r: Any) -> Any:
     """What the rarer modes do with each gradient: name it in a recorded program, or raise where it is not finite."""
     r = modes.store.passed(source, r)
-    if modes.anomaly:
-        _check_finite(node, r)
-    return r
-
-
-def _check_finite(node: Node, r: Any) -> None:
     value = r._value if isinstance(r, Recorded) else r
-    if type(value) is not Parts and not np.all(np.isfinite(value)):
-        source = (node.extra or {}).get("source", "unknown line (recorded outside detect_anomaly)")
+    if modes.anomaly and type(value) is not Parts and not np.all(np.isfinite(value)):
+        line = (node.extra or {}).get("source", "unknown line (recorded outside detect_anomaly)")
         assert node.op is not None
         raise FloatingPointError(
             f"the derivative of {node.op.name} gave {statistics(value)}, for a result of {show(node.value)}\n"
-            f"  recorded at {source}"
+            f"  recorded at {line}"
         )
+    return r
 
 
 def seeds_of(outs: Sequence[Any], gradients: Sequence[Any]) -> dict[Node, Any]:

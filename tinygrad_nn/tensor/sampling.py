@@ -1,4 +1,4 @@
-"""Drawing from NumPy's generators: what is drawn now, and what a compiled function draws anew at each call."""
+"""Sampling from NumPy's generators: now, and in a compiled function anew at each call."""
 
 from __future__ import annotations
 
