@@ -64,8 +64,8 @@ class Store:
         """A gradient on its way to a node, as the pass goes on with it."""
         return gradient
 
-    def sample(self, generator: Any, method: str, args: tuple[Any, ...]) -> Any:
-        """What a generator's method samples, as an array."""
+    def sample(self, generator: Any, method: str, *args: Any) -> Any:
+        """What a generator's method samples, as an array; in a compiled function new numbers at each call."""
         return np.asarray(getattr(generator, method)(*args))
 
     def refuse(self, message: str, kind: type[Exception] = TypeError) -> None:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from ..core.graph import StandIn
+from ..core.store import sample
 from ..ops.elementwise import add, multiply, subtract
 from ..ops.shapes import ravel, reshape
 from ..ops.shapes.indexing import take, take_along_axis
 from .creation import DType, asarray, made, marked
 from .methods import one_or_many
-from .sampling import plain, refuse_recorded, refuse_recording, sample
+from .sampling import plain, refuse_recorded, refuse_recording
 from .tensor import ArrayLike, Tensor
 
 if TYPE_CHECKING:

@@ -1,22 +1,13 @@
-"""Sampling from NumPy's generators: now, and in a compiled function anew at each call."""
+"""What samplers ask of their arguments: in which form they are, and whether they may be recorded."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ..core import store
 from ..core.store import read, refuse
 from .tensor import Tensor
-
-if TYPE_CHECKING:
-    from numpy.random import Generator as NumPyGenerator
-
-
-def sample(generator: NumPyGenerator, method: str, *args: Any) -> Any:
-    """What a generator's method samples, as an array; in a compiled function new numbers at each call."""
-    return store.sample(generator, method, args)
 
 
 def refuse_recording(method: str) -> None:

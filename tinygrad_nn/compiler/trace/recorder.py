@@ -303,7 +303,7 @@ class Recorder(Store):
 
     # --- random numbers ----------------------------------------------------------------------------------------------
 
-    def sample(self, generator: Any, method: str, args: tuple[Any, ...]) -> Traced:
+    def sample(self, generator: Any, method: str, *args: Any) -> Traced:
         """What stands for random numbers, which the program samples anew at each call."""
         if any(type(x) is Traced for x in args):
             raise TypeError(

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ...core.store import sample
 from ...tensor.random import as_generator
-from ...tensor.sampling import sample
 from ...tensor.tensor import plain_tensor
 from ..checks import as_operand, check_probability
 from .activation import SELU_ALPHA, SELU_SCALE
