@@ -326,18 +326,18 @@ def _general_dispatch(op: Op) -> Callable[..., Any]:
     return apply
 
 
-def _name_settings(op: Op, given: tuple[Any, ...], settings: dict[str, Any]) -> tuple[Any, ...]:
+def _name_settings(op: Op, args: tuple[Any, ...], settings: dict[str, Any]) -> tuple[Any, ...]:
     """The inputs of a call alone: what was given by position beyond them is put in `settings`, by its name."""
     count = len(op.input_names)
-    names = op.setting_names[: len(given) - count]
-    if len(given) != count + len(names) or not settings.keys().isdisjoint(names):
+    names = op.setting_names[: len(args) - count]
+    if len(args) != count + len(names) or not settings.keys().isdisjoint(names):
         raise TypeError(
             f"{op.name} takes {count} inputs ({', '.join(op.input_names)}) and the settings "
-            f"({', '.join(op.setting_names) or 'none'}); {len(given)} arguments were given by position"
+            f"({', '.join(op.setting_names) or 'none'}); {len(args)} arguments were given by position"
             + (f" and {sorted(settings)} by name" if settings else "")
         )
-    settings.update(zip(names, given[count:]))
-    return given[:count]
+    settings.update(zip(names, args[count:]))
+    return args[:count]
 
 
 def unrecorded(out: Any, values: Sequence[Any]) -> Any:

@@ -245,9 +245,9 @@ def reachable(roots: Iterable[Node], since: int = 0, leaves: Container[Node] = (
     """
     # A growing list and a sort by creation number: no recursion, so the depth of a graph has no limit.
     seen = set(roots)
-    found = list(seen)
+    nodes = list(seen)
     older = False
-    for node in found:  # which grows meanwhile
+    for node in nodes:  # which grows meanwhile
         x = node.x
         if x is None:
             continue
@@ -260,6 +260,6 @@ def reachable(roots: Iterable[Node], since: int = 0, leaves: Container[Node] = (
                     older = True
                     continue
                 seen.add(source)
-                found.append(source)
-    found.sort(key=attrgetter("order"))
-    return found, older
+                nodes.append(source)
+    nodes.sort(key=attrgetter("order"))
+    return nodes, older

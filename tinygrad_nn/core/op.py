@@ -120,8 +120,8 @@ class Op:
     def ufunc(self) -> np.ufunc | None:
         if not self.elementwise:
             return None
-        found = self.operator.ufunc if self.operator is not None else self.kernel
-        return found if isinstance(found, np.ufunc) and getattr(np, found.__name__, None) is found else None
+        kernel = self.operator.ufunc if self.operator is not None else self.kernel
+        return kernel if isinstance(kernel, np.ufunc) and getattr(np, kernel.__name__, None) is kernel else None
 
     @cached_property
     def linear_in(self) -> tuple[int, ...]:
@@ -256,23 +256,20 @@ class Reads(dict[int, tuple[bool | None, ...]]):
         self._op = op
 
     def __missing__(self, needed: int) -> tuple[bool | None, ...]:
-        found = self[needed] = find_reads(self._op, needed)
-        return found
-
-
-def find_reads(op: Op, needed: int) -> tuple[bool | None, ...]:
-    names = (*op.input_names, "out")
-    if op.rules is None and op.joint is None:
-        return (False,) * len(names)
-    if op._stated_reads is not None:
-        return tuple(name in op._stated_reads for name in names)
-    rules = [rule for position, rule in enumerate(op.rules or ()) if rule is not None and needed >> position & 1]
-    rules += [rule for rule in (op.joint, op.forward_rule) if rule is not None]
-    reads: list[bool | None] = [None] * len(names)
-    for rule in rules:
-        found = read_by(rule, len(names) + 1, op.variadic, lead=int(rule is op.joint)) or (True,) * len(names)
-        reads = [b if a is None else a if b is None else a or b for a, b in zip(reads, found)]
-    return tuple(reads)
+        op = self._op
+        names = (*op.input_names, "out")
+        reads: list[bool | None] = [None] * len(names)
+        if op.rules is None and op.joint is None:
+            reads = [False] * len(names)
+        elif op._stated_reads is not None:
+            reads = [name in op._stated_reads for name in names]
+        else:
+            rules = [rule for position, rule in enumerate(op.rules or ()) if needed >> position & 1]
+            for rule in filter(None, (*rules, op.joint, op.forward_rule)):
+                its = read_by(rule, len(names) + 1, op.variadic, lead=int(rule is op.joint)) or (True,) * len(names)
+                reads = [b if a is None else a if b is None else a or b for a, b in zip(reads, its)]
+        self[needed] = tuple(reads)
+        return self[needed]
 
 
 def expand_variadic(op: Op, keep: tuple[bool | None, ...], count: int) -> tuple[bool | None, ...]:

@@ -72,7 +72,7 @@ def _run(
     record: bool,
 ) -> dict[Node, Any]:
     """Visit nodes from the newest to the oldest; written out in one loop, as a call per node would cost a tenth."""
-    found: dict[Node, Any] = {}
+    results: dict[Node, Any] = {}
     own: set[Node] = set()  # nodes whose gradient is a sum made here, which may be added to in place
     keeping = watching = False
     if switch.active:
@@ -84,17 +84,17 @@ def _run(
         if g is None:  # nothing flowed here: an input that no rule passes on to
             continue
         if node in targets:
-            found[node] = g
+            results[node] = g
             continue
         extra = node.extra
         if extra is not None:
             if "hooks" in extra:
                 g = _run_hooks(node, extra["hooks"], g, record)
             if "retain" in extra:
-                found[node] = g
+                results[node] = g
         op = node.op
         if op is None:
-            found[node] = g
+            results[node] = g
             continue
         sources: Any = node.x
         args: Any = node.a
@@ -144,7 +144,7 @@ def _run(
                     node.value = Spec(out.shape, out.dtype)
             elif type(out) is tuple:
                 node.value = tuple(map(describe, out))
-    return found
+    return results
 
 
 def _open(op: Op, node: Node, wanted: set[Node] | None, g: Any, record: bool) -> tuple[Any, Any, Any, Any]:
@@ -158,7 +158,7 @@ def _open(op: Op, node: Node, wanted: set[Node] | None, g: Any, record: bool) ->
             node.grad = value
     else:
         g = tuple(
-            nothing(value.shape, value.dtype) if given is None else given for given, value in zip(g, out, strict=True)
+            nothing(value.shape, value.dtype) if piece is None else piece for piece, value in zip(g, out, strict=True)
         )
     if record:
         args, out = args_as_tensors(node)
@@ -173,10 +173,10 @@ def _open(op: Op, node: Node, wanted: set[Node] | None, g: Any, record: bool) ->
     results = op.joint(needed, g, out, *args, **(node.params or {}))
     if len(results) != len(needed):
         raise RuntimeError(f"the joint derivative of {op.name} gave {len(results)} gradients for {len(needed)} inputs")
-    return g, args, out, [None if r is None or not n else _Given(r) for r, n in zip(results, needed, strict=True)]
+    return g, args, out, [None if r is None or not n else _Computed(r) for r, n in zip(results, needed, strict=True)]
 
 
-class _Given:
+class _Computed:
     """A gradient that a joint rule computed already, in the form of a rule for one input."""
 
     __slots__ = ("gradient",)
@@ -261,15 +261,15 @@ def _broadcasts_to(shape: tuple[int, ...], larger: tuple[int, ...]) -> bool:
 def _run_hooks(node: Node, hooks: dict[int, Any], g: Any, record: bool) -> Any:
     """Pass a gradient by the hooks of its Tensor; each may give another in its place."""
     for hook in tuple(hooks.values()):
-        given = hook(alias_of(g) if record else plain_tensor(g))
-        if given is not None:
+        result = hook(alias_of(g) if record else plain_tensor(g))
+        if result is not None:
             value = node.value
-            given = given if isinstance(given, Recorded) else plain_tensor(np.asarray(given))
-            if given.shape != value.shape:
+            result = result if isinstance(result, Recorded) else plain_tensor(np.asarray(result))
+            if result.shape != value.shape:
                 raise ValueError(
-                    f"a gradient hook on {label(node)} gave shape {given.shape}; the gradient has shape {value.shape}"
+                    f"a gradient hook on {label(node)} gave shape {result.shape}; the gradient has shape {value.shape}"
                 )
-            g = given.astype(value.dtype)
+            g = result.astype(value.dtype)
             g = g if record else g._value
     return g
 
@@ -280,8 +280,8 @@ def label(node: Node) -> str:
     named = f"{name!r}, " if name else ""
     if node.op and isinstance(node.value, tuple):  # several results
         return f"{named}the results of {node.op.name} of shapes {', '.join(str(x.shape) for x in node.value)}"
-    made = f"the result of {node.op.name}" if node.op else "the leaf"
-    return f"{named}{made} of shape {node.value.shape}"
+    source = f"the result of {node.op.name}" if node.op else "the leaf"
+    return f"{named}{source} of shape {node.value.shape}"
 
 
 def stale(node: Node) -> str:
@@ -341,31 +341,31 @@ def backward(tensor: Any, gradient: Any = None, *, retain_graph: bool = False, c
         seed = ones_seed(node)
     else:
         seed = check_gradient(gradient, tensor, "backward")
-    found = reverse({node: seed}, retain_graph=retain_graph, record=create_graph)
-    given: set[int] = set()
+    gradients = reverse({node: seed}, retain_graph=retain_graph, record=create_graph)
+    shared: set[int] = set()
     with _delivering:  # several passes at once, in other threads, may add to one leaf
-        for target, g in found.items():
+        for target, g in gradients.items():
             holder = target.tensor()
             if holder is None:
                 continue
             if create_graph:
                 holder._accumulate(alias_of(g))
                 continue
-            if type(g) is not ndarray or g.base is not None or id(g) in given:
-                g = unshared(g, given)
+            if type(g) is not ndarray or g.base is not None or id(g) in shared:
+                g = unshared(g, shared)
             else:
-                given.add(id(g))
+                shared.add(id(g))
             holder._accumulate(plain_tensor(g))
 
 
-def unshared(g: Any, given: set[int]) -> Any:
-    """The gradient in an array of its own: views, and arrays that were handed out before (`given`), are copied."""
+def unshared(g: Any, shared: set[int]) -> Any:
+    """The gradient in an array of its own: views, and arrays that were handed out before (`shared`), are copied."""
     if type(g) is ndarray:
         if g.ndim == 0:
             return g[()]
-        if g.base is not None or id(g) in given:
+        if g.base is not None or id(g) in shared:
             g = g.copy()
-        given.add(id(g))
+        shared.add(id(g))
     return g
 
 

@@ -25,8 +25,6 @@ class Store:
     #: Whether a program is being recorded, in which Python cannot look at numbers.
     compiling = False
 
-    # --- Tensors -----------------------------------------------------------------------------------------------------
-
     #: The value of a Tensor, as another may take it over.
     read: Callable[[Any], Any] = staticmethod(attrgetter("_value"))
 
@@ -47,8 +45,6 @@ class Store:
     def constant(self, x: Any) -> Any:
         """What rules compute with, of an array that is the same in every call."""
         return x
-
-    # --- operations --------------------------------------------------------------------------------------------------
 
     def compute(self, op: Op, inputs: Sequence[Any], values: Sequence[Any], settings: dict[str, Any]) -> Any:
         """Apply an op to the values of its inputs: the values as a node keeps them, and the result."""
@@ -71,8 +67,6 @@ class Store:
     def refuse(self, message: str, kind: type[Exception] = TypeError) -> None:
         """Raise where a program is being recorded."""
 
-    # --- modules and optimizers --------------------------------------------------------------------------------------
-
     def saw(self, module: Any) -> None:
         """Note that a module is called."""
 
@@ -93,8 +87,6 @@ class Store:
         """The values of a parameter and of its gradient, for a step; None where there is no gradient."""
         gradient = getattr(parameter, "_grad", None)
         return None if gradient is None else (parameter._value, gradient._value)
-
-    # --- control flow ------------------------------------------------------------------------------------------------
 
     def operand(self, x: Any) -> Any:
         """What control flow is given: Tensors as they are, arrays copied."""
@@ -145,9 +137,6 @@ def _split(results: Iterable[Any], count: int) -> list[Any]:
 
 
 Modes.store = Store()  # of each thread, until it has another
-
-
-# --- the current one -------------------------------------------------------------------------------------------------
 
 
 def read(tensor: Any) -> Any:

@@ -61,9 +61,9 @@ def tensor_at(node: Node, value: Any) -> Any:
 
 def alias_of(tensor: Any) -> Any:
     """Another Tensor of the same value at the same place in the graph: binding one anew leaves the other."""
-    made = plain_tensor(read(tensor))
-    made._node = tensor._node
-    return made
+    result = plain_tensor(read(tensor))
+    result._node = tensor._node
+    return result
 
 
 def _no_tensor() -> None:
@@ -191,10 +191,7 @@ def frozen(op: Op, name: str, setting: Any) -> Any:
 def as_array(data: Any, dtype: npt.DTypeLike | None = None, *, copy: bool) -> Any:
     """`data` as an array of numbers, or as a NumPy scalar if it has no axes.
 
-    Raises
-    ------
-    TypeError
-        If it holds something else than numbers, or Tensors inside a list, which would be cut from their graph.
+    Tensors inside a list, which would be cut from their graph, and anything but numbers raise a TypeError.
     """
     if isinstance(data, Tensor):
         data = data._value

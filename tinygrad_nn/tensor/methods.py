@@ -305,8 +305,6 @@ class ArrayMethods:
         """Logarithm of the softmax along `axis`."""
         return reduction.log_softmax(self, axis=axis)
 
-    # --- NumPy's protocols -------------------------------------------------------------------------------------------
-
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **settings: Any) -> Any:
         return call_ufunc(ufunc, method, inputs, settings)
 

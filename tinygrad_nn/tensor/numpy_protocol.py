@@ -23,7 +23,6 @@ _public: Any = sys.modules[__name__.partition(".")[0]]
 
 _EXPLICIT = "nothing is cut from its graph silently: use t.numpy() or np.asarray(t) to compute on the bare array"
 
-# --- ufuncs ----------------------------------------------------------------------------------------------------------
 
 #: NumPy's names of ufuncs that are called otherwise here.
 _UFUNCS = {"degrees": "rad2deg", "fabs": "absolute", "radians": "deg2rad", "rint": "round"}
@@ -84,8 +83,6 @@ def _reduction_of(ufunc: np.ufunc) -> Any:
         return _public.logsumexp
     return next((op for op in registry.values() if op.reduces is ufunc), None)
 
-
-# --- other functions -------------------------------------------------------------------------------------------------
 
 #: Questions without a derivative that shape and dtype answer.
 _OF_SHAPES = frozenset(("can_cast", "common_type", "iscomplexobj", "isrealobj", "ndim", "result_type", "shape", "size"))
@@ -199,9 +196,6 @@ def _bare(x: Any, numbers: bool) -> Any:
     if isinstance(x, Recorded | StandIn):
         return x.numpy() if numbers else np.broadcast_to(np.zeros((), x.dtype), x.shape)
     return type(x)([_bare(item, numbers) for item in x]) if type(x) in (list, tuple) else x
-
-
-# --- errors ----------------------------------------------------------------------------------------------------------
 
 
 def _check_settings(called: str, settings: Mapping[str, Any], known: frozenset[str]) -> None:

@@ -1,4 +1,4 @@
-"""Random numbers as Tensors, from `numpy.random.Generator` objects. Functions here use the default one unless told."""
+"""Random numbers as Tensors, from `numpy.random.Generator` objects; functions have a default one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..core.store import sample
 from ..ops.elementwise import add, multiply, subtract
 from ..ops.shapes import ravel, reshape
 from ..ops.shapes.indexing import take, take_along_axis
-from .creation import DType, asarray, made, marked
+from .creation import DType, asarray, marked, wrap
 from .methods import one_or_many
 from .sampling import plain, refuse_recorded, refuse_recording
 from .tensor import ArrayLike, Tensor
@@ -33,7 +33,7 @@ class Generator:
     Parameters
     ----------
     generator : numpy.random.Generator
-        What is drawn from; also in the attribute `numpy_generator`.
+        What samples; also in the attribute `numpy_generator`.
 
     Examples
     --------
@@ -60,7 +60,7 @@ class Generator:
             refuse_recorded(name, (*args, *kwargs.values()))
             refuse_recording(name)
             samples = method(*map(plain, args), **{key: plain(value) for key, value in kwargs.items()})
-            return made(np.asarray(samples)) if isinstance(samples, np.ndarray | np.generic | int | float) else samples
+            return wrap(np.asarray(samples)) if isinstance(samples, np.ndarray | np.generic | int | float) else samples
 
         return sampler
 
@@ -68,13 +68,13 @@ class Generator:
         self, size: Size = None, dtype: DType = None, *, requires_grad: bool = False, name: str | None = None
     ) -> Tensor:
         """Uniform on [0, 1)."""
-        return made(self._floats("random", size, dtype), requires_grad, name)
+        return wrap(self._floats("random", size, dtype), requires_grad, name)
 
     def standard_normal(
         self, size: Size = None, dtype: DType = None, *, requires_grad: bool = False, name: str | None = None
     ) -> Tensor:
         """Normal with mean 0 and deviation 1."""
-        return made(self._floats("standard_normal", size, dtype), requires_grad, name)
+        return wrap(self._floats("standard_normal", size, dtype), requires_grad, name)
 
     def uniform(
         self,
@@ -119,7 +119,7 @@ class Generator:
         standard = self._floats(method, size, dtype)
         if isinstance(shift, Tensor) or isinstance(scale, Tensor):
             return add(shift, multiply(scale, standard))  # type: ignore[no-any-return]
-        return made((shift + scale * standard).astype(standard.dtype, copy=False))
+        return wrap((shift + scale * standard).astype(standard.dtype, copy=False))
 
     def integers(
         self,
@@ -133,7 +133,7 @@ class Generator:
     ) -> Tensor:
         """Integers from `low` up to, but without, `high`; from 0 up to `low` if that alone is given."""
         wanted: Any = np.int64 if dtype is None else dtype
-        return made(
+        return wrap(
             sample(self.numpy_generator, "integers", plain(low), plain(high), size, wanted, endpoint), name=name
         )
 
@@ -152,12 +152,12 @@ class Generator:
         if not np.all((chance >= 0) & (chance <= 1)):
             raise ValueError("bernoulli: p is a probability, from 0 to 1")
         hits = sample(self.numpy_generator, "random", chance.shape if size is None else size) < chance
-        return made(hits.astype(np.float64 if dtype is None else dtype), requires_grad, name)
+        return wrap(hits.astype(np.float64 if dtype is None else dtype), requires_grad, name)
 
     def permutation(self, x: Any, axis: int = 0) -> Tensor:
         """The numbers below `x` in random order, or the slices of an array along `axis`; connected to a Tensor."""
         if isinstance(x, int | np.integer):
-            return made(sample(self.numpy_generator, "permutation", int(x)))
+            return wrap(sample(self.numpy_generator, "permutation", int(x)))
         source = asarray(x)
         return _taken(source, sample(self.numpy_generator, "permutation", _length(source, axis, "permutation")), axis)
 
@@ -181,11 +181,11 @@ class Generator:
         axis: int = 0,
         shuffle: bool = True,
     ) -> Tensor:
-        """Numbers below `a`, or slices of an array along `axis`, drawn with probabilities `p`; see `choice` below."""
+        """Numbers below `a`, or slices of an array along `axis`, sampled with probabilities `p`; see `choice` below."""
         refuse_recorded("choice: probabilities", (p,))
         chances = None if p is None else plain(p)
         if isinstance(a, int | np.integer):
-            return made(sample(self.numpy_generator, "choice", int(a), size, replace, chances, 0, shuffle))
+            return wrap(sample(self.numpy_generator, "choice", int(a), size, replace, chances, 0, shuffle))
         source = asarray(a)
         length = _length(source, axis, "choice")
         places = sample(self.numpy_generator, "choice", length, size, replace, chances, 0, shuffle)
@@ -211,9 +211,6 @@ def _length(x: Tensor, axis: int, caller: str) -> int:
 def _taken(x: Tensor, places: Any, axis: int) -> Tensor:
     result: Tensor = take(x, places, axis)
     return result
-
-
-# --- generators and their state --------------------------------------------------------------------------------------
 
 
 def default_rng(seed: Any = None) -> Generator:
@@ -294,9 +291,6 @@ def get_state(generator: Any = None) -> dict[str, Any]:
 def set_state(state: dict[str, Any], generator: Any = None) -> None:
     """Bring a generator to where it, or another of its kind, stood when `get_state` was called."""
     as_generator(generator).bit_generator.state = state
-
-
-# --- samplers --------------------------------------------------------------------------------------------------------
 
 
 def random(
@@ -428,7 +422,7 @@ def choice(
     *,
     generator: Any = None,
 ) -> Tensor:
-    """Numbers below `a`, or slices of an array along `axis`, drawn with probabilities `p`; connected to a Tensor."""
+    """Numbers below `a`, or slices of an array along `axis`, sampled with probabilities `p`; connected to a Tensor."""
     return _rng(generator).choice(a, size, replace, p, axis)
 
 

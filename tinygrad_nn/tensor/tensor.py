@@ -470,23 +470,21 @@ class Tensor(ArrayMethods, Recorded):
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if not self.is_leaf:
             raise RuntimeError("a recorded result cannot be deep-copied with its graph; copy its detach()")
-        made = new(type(self))
-        made._value = self._value  # values are never written to, but by who shared an array
-        if type(made._value) is ndarray and made._value.base is not None:
-            made._value = made._value.copy()
-        made._node = None
-        made.requires_grad_(self.requires_grad)
-        memo[id(self)] = made
+        result = new(type(self))
+        result._value = self._value  # values are never written to, but by who shared an array
+        if type(result._value) is ndarray and result._value.base is not None:
+            result._value = result._value.copy()
+        result._node = None
+        result.requires_grad_(self.requires_grad)
+        memo[id(self)] = result
         if self.name is not None:
-            made.name = self.name
-        return made
+            result.name = self.name
+        return result
 
     def __reduce__(self) -> Any:
         if not self.is_leaf:
             raise RuntimeError("a recorded result cannot be pickled with its graph; pickle its detach()")
         return _remade, (type(self), np.asarray(self._value), self.requires_grad, self.name)
-
-    # --- NumPy's protocols -------------------------------------------------------------------------------------------
 
     def __array_namespace__(self, *, api_version: str | None = None) -> ModuleType:
         return sys.modules[__name__.partition(".")[0]]
