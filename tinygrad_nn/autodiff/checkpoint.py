@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial, wraps
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from ..core.graph import Node, mode, modes, next_order, reachable
 from ..core.reverse import label, reverse, seeds_of
 from ..core.store import compiling
 from ..core.tree import flatten, map_leaves, unflatten
-from ..tensor.tensor import Tensor, plain_tensor, tensor_of, twin
+from ..tensor.tensor import Tensor, alias_of, plain_tensor, tensor_of
 
 
 def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -65,16 +66,16 @@ class _Segment:
         from ..tensor.random import get_state
 
         self.random_state = get_state()
-        outs, structure, made, self.outside = self._run()
-        if not made:
+        outs, structure, recorded, self.outside = self._run()
+        if not recorded:
             return unflatten(structure, outs)
-        self.values = values = tuple(outs[i]._value for i in made)
+        self.values = values = tuple(outs[i]._value for i in recorded)
         # Registered nowhere: it stands for this call alone.
         stand_in = define(_definition, name=f"checkpoint({getattr(self.f, '__name__', 'f')})")
         stand_in.kernel = lambda *_: values if len(values) > 1 else values[0]
         stand_in.derivatives(jointly=self._pull, reads=())
         results = stand_in(*(tensor_of(node) for node in self.outside))
-        for i, result in zip(made, results if len(values) > 1 else (results,), strict=True):
+        for i, result in zip(recorded, results if len(values) > 1 else (results,), strict=True):
             outs[i] = result
         return unflatten(structure, outs)
 
@@ -83,12 +84,9 @@ class _Segment:
         start = next_order()
         args, kwargs = map_leaves(_snapshot, (self.args, self.kwargs))  # the function may bind its arguments anew
         outs, structure = flatten(self.f(*args, **kwargs))
-        made = [
-            i
-            for i, out in enumerate(outs)
-            if isinstance(out, Tensor) and out._node is not None and out._node.order > start
-        ]
-        return outs, structure, made, _boundary((outs[i]._node for i in made), start)
+        nodes = [out._node if isinstance(out, Tensor) else None for out in outs]
+        recorded = [i for i, node in enumerate(nodes) if node is not None and node.order > start]
+        return outs, structure, recorded, _boundary((outs[i]._node for i in recorded), start)
 
     def _pull(self, needed: tuple[bool, ...], g: Any, out: Any, *_: Any) -> list[Any]:
         """Run the function again, recorded, and carry the gradients through."""
@@ -98,16 +96,16 @@ class _Segment:
         set_state(self.random_state)
         try:
             with mode("recording", True):
-                outs, _structure, made, outside = self._run()
+                outs, _structure, recorded, outside = self._run()
         finally:
             set_state(now)
-        self._compare([outs[i]._value for i in made], outside)
+        self._compare([outs[i]._value for i in recorded], outside)
         gradients = g if isinstance(g, tuple) else (g,)
         targets = [node for node, wanted in zip(self.outside, needed, strict=True) if wanted]
-        seeds = seeds_of([outs[i] for i in made], gradients)
+        seeds = seeds_of([outs[i] for i in recorded], gradients)
         record = any(isinstance(gradient, Tensor) for gradient in gradients)
-        found = reverse(seeds, targets=targets, record=record)
-        return [found.get(node) for node in self.outside]
+        by_node = reverse(seeds, targets=targets, record=record)
+        return [by_node.get(node) for node in self.outside]
 
     def _compare(self, values: list[Any], outside: list[Node]) -> None:
         """Raise unless the second run read the same Tensors and gave the same results as the first."""
@@ -130,12 +128,12 @@ def _definition(*inputs: Any) -> Any:
 
 def _snapshot(x: Any) -> Any:
     if isinstance(x, Tensor):
-        return twin(x) if x._node is not None else plain_tensor(np.copy(x._value)[()])
+        return alias_of(x) if x._node is not None else plain_tensor(np.copy(x._value)[()])
     return x.copy() if isinstance(x, np.ndarray) else x
 
 
 def _boundary(roots: Iterable[Node], start: int) -> list[Node]:
     """The nodes older than `start` that are inputs of newer ones, oldest first."""
     nodes, _ = reachable(roots, start)
-    found = {source for node in nodes for source in node.inputs if type(source) is Node and source.order < start}
-    return sorted(found, key=lambda node: node.order)
+    older = {source for node in nodes for source in node.inputs if type(source) is Node and source.order < start}
+    return sorted(older, key=attrgetter("order"))

@@ -6,18 +6,20 @@ Outside `compile` they run as the Python loops and branches that they stand for.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..core import store
 from ..core.adjoint import alias
+from ..core.errors import name_of
 from ..core.graph import StandIn, modes
 from ..core.reverse import unshared
 from ..core.tree import flatten, unflatten
 from ..ops.shapes import stack
-from ..tensor.tensor import Tensor, as_array, plain_tensor, twin
+from ..tensor.tensor import Tensor, alias_of, as_array, plain_tensor
 
 Function = Callable[..., Any]
 
@@ -73,10 +75,10 @@ def scan(f: Function, init: Any, xs: Any, length: int | None = None, reverse: bo
     carry, rows = _Nest(init, "scan: init"), _Nest(xs, "scan: xs")
     count = _length(rows, length)
     step = _Step(f, carry, rows)
-    given = [*carry.leaves, *rows.leaves]
+    tensors = _any_tensor([*carry.leaves, *rows.leaves])
     last, ys = store.scan(step, carry, rows, count, bool(reverse), stack)
-    answer = _Answer(_any_tensor(given))
-    return carry.build([answer(x) for x in last]), step.ys.build([answer(y) for y in ys])
+    results = _in_kind([*last, *ys], tensors)
+    return carry.build(results[: len(last)]), step.ys.build(results[len(last) :])
 
 
 def cond(pred: Any, true_fn: Function, false_fn: Function, *operands: Any) -> Any:
@@ -112,19 +114,15 @@ def cond(pred: Any, true_fn: Function, false_fn: Function, *operands: Any) -> An
     _check_callable("cond", true_fn=true_fn, false_fn=false_fn)
     nest = _Nest(operands, "cond: operand ")
     chosen = _truth(pred, "cond: pred")
-    found: list[_Nest] = []
+    results: list[_Nest] = []
 
-    def calling(function: Function) -> Function:
-        def branch() -> list[Any]:
-            made = _Nest(function(*nest.build(nest.tensors())), f"cond: the result of {_name(function)}")
-            found.append(made)
-            return made.taken()
+    def branch(function: Function) -> list[Any]:
+        results.append(_Nest(function(*nest.build(nest.tensors())), f"cond: the result of {name_of(function)}"))
+        return results[-1].taken()
 
-        return branch
-
-    outs = store.cond(chosen, calling(true_fn), calling(false_fn), lambda: _compare_branches(*found))
-    answer = _Answer(not nest.leaves or _any_tensor([*nest.leaves, pred]))
-    return found[0].build([answer(x) for x in outs])
+    branches = partial(branch, true_fn), partial(branch, false_fn)
+    outs = store.cond(chosen, *branches, lambda: _compare_branches(*results))
+    return results[0].build(_in_kind(outs, not nest.leaves or _any_tensor([*nest.leaves, pred])))
 
 
 def while_loop(cond_fn: Function, body_fn: Function, init: Any) -> Any:
@@ -175,11 +173,7 @@ def while_loop(cond_fn: Function, body_fn: Function, init: Any) -> Any:
         return nest.matched(body_fn(nest.build(map(_own, states))), "while_loop: what body_fn gave")
 
     states = store.while_loop(test, step, nest)
-    answer = _Answer(_any_tensor(nest.leaves))
-    return nest.build([answer(x) for x in states])
-
-
-# --- running ---------------------------------------------------------------------------------------------------------
+    return nest.build(_in_kind(states, _any_tensor(nest.leaves)))
 
 
 class _Step:
@@ -195,18 +189,18 @@ class _Step:
         out = self.f(self.carry.build(map(_own, states)), self.rows.build(map(_own, slices)))
         if not isinstance(out, tuple | list) or len(out) != 2:
             kind = f"{type(out).__name__} of {len(out)}" if isinstance(out, tuple | list) else type(out).__name__
-            raise TypeError(f"scan: {_name(self.f)} gave a {kind}, not the pair (carry, y); without a y, give None")
-        states = self.carry.matched(out[0], f"scan: the carry that {_name(self.f)} gave")
+            raise TypeError(f"scan: {name_of(self.f)} gave a {kind}, not the pair (carry, y); without a y, give None")
+        states = self.carry.matched(out[0], f"scan: the carry that {name_of(self.f)} gave")
         if self.ys is None:
             self.ys = _Nest(out[1], "scan: y")
             ys = self.ys.taken()
         else:
-            ys = self.ys.matched(out[1], f"scan: the y that {_name(self.f)} gave")
-        return [*states, *map(twin, ys)]  # which the function may bind to something else in later steps
+            ys = self.ys.matched(out[1], f"scan: the y that {name_of(self.f)} gave")
+        return [*states, *map(alias_of, ys)]  # which the function may bind to something else in later steps
 
 
-def _any_tensor(given: Sequence[Any]) -> bool:
-    return any(isinstance(x, Tensor) for x in given)
+def _any_tensor(inputs: Sequence[Any]) -> bool:
+    return any(isinstance(x, Tensor) for x in inputs)
 
 
 def _own(x: Any) -> Tensor:
@@ -214,9 +208,8 @@ def _own(x: Any) -> Tensor:
     if not isinstance(x, Tensor):
         return plain_tensor(x)
     if x._node is not None and x._node.op is None and modes.recording:
-        made: Tensor = alias(x)
-        return made
-    return twin(x)
+        return alias(x)  # type: ignore[no-any-return]
+    return alias_of(x)
 
 
 def _length(rows: _Nest, length: int | None) -> int:
@@ -258,43 +251,29 @@ def _truth(pred: Any, what: str) -> Any:
     return store.truth(pred)
 
 
-class _Answer:
-    """Gives results in the kind of the inputs: arrays for arrays, Tensors for Tensors or where a gradient can flow."""
+def _in_kind(results: Iterable[Any], tensors: bool) -> list[Any]:
+    """Results in the kind of the inputs: arrays for arrays, Tensors for Tensors or where a gradient can flow."""
+    shared: set[int] = set()
 
-    def __init__(self, tensors: bool) -> None:
-        self.tensors = tensors
-        self.shared: set[int] = set()
-
-    def __call__(self, x: Any) -> Any:
-        if isinstance(x, Tensor) and (self.tensors or (x._node is not None and modes.recording)):
-            return twin(x)
+    def convert(x: Any) -> Any:
+        if isinstance(x, Tensor) and (tensors or (x._node is not None and modes.recording)):
+            return alias_of(x)
         value = x._value if isinstance(x, Tensor) else x
-        return plain_tensor(value) if self.tensors else unshared(value, self.shared)
+        return plain_tensor(value) if tensors else unshared(value, shared)
 
-
-# --- nests -----------------------------------------------------------------------------------------------------------
+    return list(map(convert, results))
 
 
 class _Nest:
-    """The arrays in a nest of tuples, lists and dicts, where None stands for nothing.
-
-    Attributes
-    ----------
-    leaves : list
-        Arrays and Tensors, None left out.
-    paths : list of str
-        How messages name them.
-    specs : list of (shape, dtype)
-        Of what was `taken`.
-    """
+    """The arrays in a nest of tuples, lists and dicts, where None stands for nothing and is no leaf."""
 
     def __init__(self, tree: Any, what: str) -> None:
-        found, self.structure = flatten(tree)
-        self.absent = [x is None for x in found]
-        paths = [what + path for path in _paths(self.structure)]
-        self.paths = [path for path, absent in zip(paths, self.absent) if not absent]
-        self.leaves = [_leaf(x, path) for x, path in zip((x for x in found if x is not None), self.paths)]
-        self.specs: list[tuple[tuple[int, ...], Any]] = []
+        entries, self.structure = flatten(tree)
+        self.absent = [x is None for x in entries]
+        present = [(x, what + path) for x, path in zip(entries, _paths(self.structure)) if x is not None]
+        self.paths = [path for _, path in present]
+        self.leaves = [_leaf(x, path) for x, path in present]
+        self.specs: list[tuple[tuple[int, ...], Any]] = []  # shapes and dtypes of what was `taken`
 
     def tensors(self) -> list[Any]:
         """The leaves as Tensors that nobody else has."""
@@ -302,24 +281,24 @@ class _Nest:
 
     def taken(self) -> list[Any]:
         """The leaves that a function gave, as Tensors; they are not held any longer, only what they are."""
-        found = [_result(x, path) for x, path in zip(self.leaves, self.paths)]
-        self.specs = [(x.shape, x.dtype) for x in found]
+        results = [_result(x, path) for x, path in zip(self.leaves, self.paths)]
+        self.specs = [(x.shape, x.dtype) for x in results]
         self.leaves.clear()
-        return found
+        return results
 
     def build(self, leaves: Any) -> Any:
         """The nest with other leaves."""
-        rest: Iterator[Any] = iter(leaves)
+        rest = iter(leaves)
         return unflatten(self.structure, [None if absent else next(rest) for absent in self.absent])
 
     def matched(self, tree: Any, what: str) -> list[Any]:
         """The leaves of a nest that must have this one's structure, shapes and dtypes, as Tensors."""
-        found = _leaves_like(self.structure, tree, what, "")
-        if [x is None for x in found] != self.absent:
+        entries = _leaves_of(self.structure, tree, what, "")
+        if [x is None for x in entries] != self.absent:
             raise TypeError(f"{what} has another structure than before: None stands where an array did, or the reverse")
         specs = self.specs or [(x.shape, x.dtype) for x in self.leaves]
         leaves = []
-        for x, path, (shape, dtype) in zip((x for x in found if x is not None), self.paths, specs):
+        for x, path, (shape, dtype) in zip((x for x in entries if x is not None), self.paths, specs):
             x = _result(x, what)
             if x.shape != shape:
                 raise ValueError(f"{what} has shape {x.shape} at {path}, where it had {shape}; shapes cannot change")
@@ -340,7 +319,7 @@ def _paths(structure: Any) -> list[str]:
     return [f"[{name!r}]{path}" for name, child in zip(names, children) for path in _paths(child)]
 
 
-def _leaves_like(structure: Any, tree: Any, what: str, path: str) -> list[Any]:
+def _leaves_of(structure: Any, tree: Any, what: str, path: str) -> list[Any]:
     """The leaves of a nest in the order of a structure, which it must have; a dict's keys may stand in any order."""
     if structure is None:
         if isinstance(tree, dict | tuple | list):
@@ -349,15 +328,15 @@ def _leaves_like(structure: Any, tree: Any, what: str, path: str) -> list[Any]:
     kind, keys, children = structure
     same = type(tree) is kind and len(tree) == len(children) and (keys is None or set(tree) == set(keys))
     if not same:
-        wish = kind.__name__ + (f" of {len(children)}" if keys is None else f" with the keys {list(keys)}")
+        expected = kind.__name__ + (f" of {len(children)}" if keys is None else f" with the keys {list(keys)}")
         raise TypeError(
-            f"{what} has another structure than before: {_kind(tree)} stands at its {path or 'top'}, not a {wish}"
+            f"{what} has another structure than before: {_kind(tree)} stands at its {path or 'top'}, not a {expected}"
         )
     names = range(len(children)) if keys is None else keys
     return [
         leaf
         for name, child in zip(names, children)
-        for leaf in _leaves_like(child, tree[name], what, f"{path}[{name!r}]")
+        for leaf in _leaves_of(child, tree[name], what, f"{path}[{name!r}]")
     ]
 
 
@@ -398,10 +377,6 @@ def _compare_branches(first: _Nest, second: _Nest) -> None:
                 f"cond: while a function is compiled, both branches must give the same shapes and dtypes; {path} is "
                 f"{dtype}{list(shape)}, and that of the other function {other}{list(other_shape)}"
             )
-
-
-def _name(f: Function) -> str:
-    return getattr(f, "__name__", type(f).__name__)
 
 
 def _check_callable(caller: str, **functions: Any) -> None:

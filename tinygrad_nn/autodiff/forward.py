@@ -15,34 +15,23 @@ from ..core.values import leaf
 from ..tensor.tensor import Tensor, plain_tensor
 
 
-def push_forward(results: Sequence[Node], tangents: Mapping[Node, Any], since: int) -> tuple[dict[Node, Any], bool]:
-    """Tangents of `results`, given those of some nodes that they were made from.
+def push_forward(results: Sequence[Node], tangents: Mapping[Node, Any], since: int) -> dict[Node, Any]:
+    """Tangents of all nodes between those of `tangents` and `results`; one that no tangent reaches is missing.
 
-    Parameters
-    ----------
-    results : sequence of Node
-        What tangents are asked for; those that no given tangent reaches are missing from what is returned.
-    tangents : mapping of Node to array or Tensor
-    since : int
-        Look no further back than this creation number; record the pass if the graph goes further back.
-
-    Returns
-    -------
-    tangents : dict
-    recorded : bool
-        Whether they are Tensors, connected to the graph outside.
+    They are Tensors, and the pass is recorded, if the graph goes further back than the creation number `since`, beyond
+    which it is not read.
     """
     order, older = reachable(results, since)
     connected = any(isinstance(t, Tensor) and t._node is not None for t in tangents.values())
     record = modes.recording and (older or connected)
-    found = {node: _as(tangent, record) for node, tangent in tangents.items()}
+    pushed = {node: _as(tangent, record) for node, tangent in tangents.items()}
     with np.errstate(all="ignore"), mode("recording", True):
         for node in order:
-            if node not in found and node.op is not None:
-                incoming = [found.get(source) if type(source) is Node else None for source in node.inputs]
+            if node not in pushed and node.op is not None:
+                incoming = [pushed.get(source) if type(source) is Node else None for source in node.inputs]
                 if any(tangent is not None for tangent in incoming):
-                    found[node] = _push(node, node.op, incoming, record)
-    return found, record
+                    pushed[node] = _push(node, node.op, incoming, record)
+    return pushed
 
 
 def _as(tangent: Any, record: bool) -> Any:
@@ -72,8 +61,8 @@ def _push(node: Node, op: Op, incoming: list[Any], record: bool) -> Any:
     else:
         return _push_transposed(node, op, incoming, out, args, record)
     if type(node.value) is tuple:
-        return tuple(_like(t, value, record) for t, value in zip(tangent, node.value))
-    return _like(tangent, node.value, record)
+        return tuple(_conform(t, value, record) for t, value in zip(tangent, node.value))
+    return _conform(tangent, node.value, record)
 
 
 def _shapes(node: Node) -> list[Any]:
@@ -120,13 +109,10 @@ def _push_transposed(node: Node, op: Op, incoming: list[Any], out: Any, args: An
             term = (conform(gradient, value, op, record=True) * tangent).sum()
             total = term if total is None else total + term
     targets = [dummy._node for dummy in dummies if dummy._node is not None]
-    pushed = {}
+    pushed: dict[Any, Any] = {}
     if total is not None and total._node is not None:
         pushed = reverse({total._node: total.dtype.type(1)}, targets=targets, record=record)
-    tangents = [
-        _as(pushed[d._node], record) if d._node in pushed else _as(np.zeros(d.shape, d.dtype)[()], record)
-        for d in dummies
-    ]
+    tangents = [_as(pushed.get(d._node, np.zeros(d.shape, d.dtype)[()]), record) for d in dummies]
     return tuple(tangents) if several else tangents[0]
 
 
@@ -143,7 +129,7 @@ def _pull(node: Node, op: Op, g: Any, out: Any, args: Any, incoming: list[Any]) 
     return [None if t is None or rule is None else rule(g, out, *args, **params) for t, rule in zip(incoming, op.rules)]
 
 
-def _like(tangent: Any, value: Any, record: bool) -> Any:
+def _conform(tangent: Any, value: Any, record: bool) -> Any:
     """A tangent in the shape, dtype and kind that belong to a result."""
     tangent = _as(tangent, record)
     if tangent.shape != value.shape:

@@ -15,12 +15,14 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..core.adjoint import alias
+from ..core.errors import name_of
 from ..core.graph import Node, StandIn, mode, modes, next_order, reachable
-from ..core.reverse import reverse, seeds_of, unshared
+from ..core.reverse import check_gradient, reverse, seeds_of, unshared
 from ..core.store import read
 from ..core.tree import flatten, map_leaves, unflatten
 from ..core.values import leaf, ndarray
-from ..tensor.tensor import Tensor, as_array, plain_tensor, twin
+from ..ops.shapes import reshape, stack
+from ..tensor.tensor import Tensor, alias_of, as_array, plain_tensor
 from .forward import push_forward
 
 Function: TypeAlias = Callable[..., Any]
@@ -31,34 +33,34 @@ class _Inputs:
 
     def __init__(self, trees: Sequence[Any], caller: str) -> None:
         self.start = next_order()
-        self.given, self.structure = flatten(tuple(trees))
-        self.tensors = [_stand_in(x, caller) for x in self.given]
+        leaves, self.structure = flatten(tuple(trees))
+        self.tensors = [_stand_in(x, caller) for x in leaves]
         self.nodes: list[Node] = [t._node for t in self.tensors if t._node is not None]
-        self.give_tensors = any(isinstance(x, Tensor) for x in self.given)
+        self.give_tensors = any(isinstance(x, Tensor) for x in leaves)
 
     def trees(self) -> tuple[Any, ...]:
         """The stand-ins, nested as the user's inputs were."""
-        return unflatten(self.structure, list(self.tensors))  # type: ignore[no-any-return]
+        return unflatten(self.structure, self.tensors)  # type: ignore[no-any-return]
 
     def answer(self, x: Any, shared: set[int]) -> Any:
         """A result in the kind of the inputs: an array, a Tensor for Tensors, or one still connected to the outside."""
         if isinstance(x, Tensor):
             if modes.recording and _leads_outside(x, self.start):
-                return twin(x)
+                return alias_of(x)
             x = read(x).copy()
         x = unshared(x, shared)
         return plain_tensor(x) if self.give_tensors else x
 
-    def gradients(self, found: dict[Node, Any]) -> Any:
-        """The gradients that a pass found, nested as the inputs were; zero where the result does not depend on one."""
+    def gradients(self, by_node: dict[Node, Any]) -> Any:
+        """The gradients that a pass gave, nested as the inputs were; zero where the result does not depend on one."""
         shared: set[int] = set()
         leaves = []
         for tensor, node in zip(self.tensors, self.nodes, strict=True):
-            gradient = found.get(node)
+            gradient = by_node.get(node)
             if gradient is None:
                 gradient = np.zeros(tensor.shape, tensor.dtype)[()]
             # A pass that was recorded gave Tensors: something outside took part.
-            leaves.append(twin(gradient) if isinstance(gradient, Tensor) else self.answer(gradient, shared))
+            leaves.append(alias_of(gradient) if isinstance(gradient, Tensor) else self.answer(gradient, shared))
         return unflatten(self.structure, leaves)
 
 
@@ -82,8 +84,7 @@ def _stand_in(x: Any, caller: str) -> Tensor:
             "convert it to floating point first: x.astype(float)"
         )
     if isinstance(x, Tensor) and x._node is not None and modes.recording:
-        made: Tensor = alias(x)
-        return made
+        return alias(x)  # type: ignore[no-any-return]
     tensor = plain_tensor(value.copy() if type(value) is ndarray and value.base is not None else value)
     tensor._node = leaf(tensor)
     if isinstance(x, Tensor) and x.name is not None:
@@ -106,21 +107,17 @@ def _run(f: Function, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
 def _scalar(out: Any, f: Function, caller: str) -> Tensor:
     if not isinstance(out, Tensor):
         raise TypeError(
-            f"{caller}: {_name(f)} returned {type(out).__name__}, not a Tensor, so nothing was recorded; "
+            f"{caller}: {name_of(f)} returned {type(out).__name__}, not a Tensor, so nothing was recorded; "
             "compute its result from its inputs with Tensor operations, without float(), item() or numpy()"
         )
     if out.shape != ():
         raise ValueError(
-            f"{caller}: {_name(f)} returned shape {out.shape}, and only a scalar has a gradient; reduce it with .sum() "
-            "or .mean(), or use tg.jacobian or tg.elementwise_grad"
+            f"{caller}: {name_of(f)} returned shape {out.shape}, and only a scalar has a gradient; reduce it with "
+            ".sum() or .mean(), or use tg.jacobian or tg.elementwise_grad"
         )
     if out.dtype.kind != "f":
-        raise TypeError(f"{caller}: {_name(f)} returned dtype {out.dtype}; it must be real floating point")
+        raise TypeError(f"{caller}: {name_of(f)} returned dtype {out.dtype}; it must be real floating point")
     return out
-
-
-def _name(f: Function) -> str:
-    return getattr(f, "__name__", type(f).__name__)
 
 
 def _picked(argnums: int | Sequence[int], args: Sequence[Any], caller: str) -> tuple[int, ...]:
@@ -134,22 +131,27 @@ def _picked(argnums: int | Sequence[int], args: Sequence[Any], caller: str) -> t
     return picks
 
 
+def _replaced(args: Sequence[Any], picks: Sequence[int], replacements: Sequence[Any]) -> list[Any]:
+    """The arguments, others in the places of the picked ones."""
+    result = list(args)
+    for i, replacement in zip(picks, replacements, strict=True):
+        result[i] = replacement
+    return result
+
+
 def _differentiate(
     f: Function, argnums: int | Sequence[int], args: Sequence[Any], kwargs: dict[str, Any], caller: str
 ) -> tuple[Any, Any]:
     """Value and gradient of a scalar function at a point."""
     picks = _picked(argnums, args, caller)
     inputs = _Inputs([args[i] for i in picks], caller)
-    full = list(args)
-    for i, tree in zip(picks, inputs.trees(), strict=True):
-        full[i] = tree
-    out = _scalar(_run(f, full, kwargs), f, caller)
-    found = {}
+    out = _scalar(_run(f, _replaced(args, picks, inputs.trees()), kwargs), f, caller)
+    by_node = {}
     if out._node is not None:
-        found = reverse({out._node: out.dtype.type(1)}, targets=inputs.nodes, since=inputs.start)
-    gradients = inputs.gradients(found)
-    connected = any(isinstance(gradient, Tensor) for gradient in found.values())
-    value = twin(out) if connected else inputs.answer(out, set())
+        by_node = reverse({out._node: out.dtype.type(1)}, targets=inputs.nodes, since=inputs.start)
+    gradients = inputs.gradients(by_node)
+    connected = any(isinstance(gradient, Tensor) for gradient in by_node.values())
+    value = alias_of(out) if connected else inputs.answer(out, set())
     return value, gradients[0] if not isinstance(argnums, Sequence) else gradients
 
 
@@ -228,7 +230,7 @@ def elementwise_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
         out = f(*args, **kwargs)
         return out.sum() if isinstance(out, Tensor) else out
 
-    summed.__name__ = _name(f)
+    summed.__name__ = name_of(f)
 
     @wraps(f, updated=())
     def derivative(*args: Any, **kwargs: Any) -> Any:
@@ -263,37 +265,37 @@ def vjp(f: Function, *xs: Any) -> tuple[Any, Function]:
     (array([ 2., 40.]),)
     """
     inputs = _Inputs(xs, "vjp")
-    outs, structure = flatten(_run(f, inputs.trees(), {}))
-    for out in outs:
-        _check_result(out, f, "vjp")
-    outs = [twin(out) for out in outs]  # the caller may bind the ones that f returned anew
+    outs, structure = _results(f, inputs, "vjp")
+    outs = [alias_of(out) for out in outs]  # the caller may bind the ones that f returned anew
 
     def pullback(v: Any) -> Any:
         seeds = seeds_of(outs, _matching(v, outs, structure, "pullback"))
         record = modes.recording and any(isinstance(s, Tensor) and s._node is not None for s in seeds.values())
-        found = reverse(seeds, targets=inputs.nodes, retain_graph=True, record=record, since=inputs.start)
-        return inputs.gradients(found)
+        by_node = reverse(seeds, targets=inputs.nodes, retain_graph=True, record=record, since=inputs.start)
+        return inputs.gradients(by_node)
 
     shared: set[int] = set()
     return unflatten(structure, [inputs.answer(out, shared) for out in outs]), pullback
 
 
-def _check_result(out: Any, f: Function, caller: str) -> None:
-    if not isinstance(out, Tensor):
-        raise TypeError(
-            f"{caller}: {_name(f)} returned {type(out).__name__} among its results, not a Tensor; compute it from the "
-            "inputs with Tensor operations"
-        )
+def _results(f: Function, inputs: _Inputs, caller: str) -> tuple[list[Any], Any]:
+    """What the user's function returns for the inputs: Tensors, and the structure of their nest."""
+    outs, structure = flatten(_run(f, inputs.trees(), {}))
+    for out in outs:
+        if not isinstance(out, Tensor):
+            raise TypeError(
+                f"{caller}: {name_of(f)} returned {type(out).__name__} among its results, not a Tensor; compute it "
+                "from the inputs with Tensor operations"
+            )
+    return outs, structure
 
 
-def _matching(v: Any, like: Sequence[Tensor], structure: Any, caller: str) -> list[Any]:
+def _matching(v: Any, tensors: Sequence[Tensor], structure: Any, caller: str) -> list[Any]:
     """Leaves of `v`, checked to be of the structure, shapes and dtypes of the Tensors they belong to."""
-    from ..core.reverse import check_gradient
-
-    leaves, given = flatten(v)
-    if given != structure:
+    leaves, structure_of_v = flatten(v)
+    if structure_of_v != structure:
         raise ValueError(f"{caller}: the structure of what was given differs from that of what it belongs to")
-    return [check_gradient(x, tensor, caller) for x, tensor in zip(leaves, like, strict=True)]
+    return [check_gradient(x, tensor, caller) for x, tensor in zip(leaves, tensors, strict=True)]
 
 
 def jvp(f: Function, xs: Any, tangents: Any) -> tuple[Any, Any]:
@@ -322,17 +324,12 @@ def jvp(f: Function, xs: Any, tangents: Any) -> tuple[Any, Any]:
     xs, tangents = _as_arguments(xs), _as_arguments(tangents)
     inputs = _Inputs(xs, "jvp")
     directions = _matching(tangents, inputs.tensors, inputs.structure, "jvp: tangents")
-    outs, structure = flatten(_run(f, inputs.trees(), {}))
-    for out in outs:
-        _check_result(out, f, "jvp")
+    outs, structure = _results(f, inputs, "jvp")
     roots = [out._node for out in outs if out._node is not None]
-    pushed, _ = push_forward(roots, dict(zip(inputs.nodes, directions, strict=True)), inputs.start)
+    pushed = push_forward(roots, dict(zip(inputs.nodes, directions, strict=True)), inputs.start)
     shared: set[int] = set()
     values = [inputs.answer(out, shared) for out in outs]
-    along = [
-        inputs.answer(pushed[out._node] if out._node in pushed else np.zeros(out.shape, out.dtype)[()], shared)
-        for out in outs
-    ]
+    along = [inputs.answer(pushed.get(out._node, np.zeros(out.shape, out.dtype)[()]), shared) for out in outs]
     return unflatten(structure, values), unflatten(structure, along)
 
 
@@ -362,12 +359,9 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
         picks = _picked(argnums, args, "jacobian")
 
         def of_picked(*picked: Any) -> Any:
-            full = list(args)
-            for i, x in zip(picks, picked, strict=True):
-                full[i] = x
-            return f(*full, **kwargs)
+            return f(*_replaced(args, picks, picked), **kwargs)
 
-        of_picked.__name__ = _name(f)
+        of_picked.__name__ = name_of(f)
         out, pullback = vjp(of_picked, *(args[i] for i in picks))
         outs, structure = flatten(out)
         blocks = []
@@ -381,8 +375,6 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
 
 def _rows(pullback: Function, seeds: list[Any], k: int, structure: Any, shape: tuple[int, ...]) -> Any:
     """Derivatives of the k-th result: a pass for each of its elements, stacked along the result's axes."""
-    from ..ops.shapes import reshape, stack
-
     rows = []
     for index in np.ndindex(shape):
         seeds[k][index] = 1
@@ -440,8 +432,8 @@ def hvp(f: Function, xs: Any, vs: Any) -> Any:
     single = not isinstance(xs, tuple | list)
     args = _as_arguments(xs)
     everything = tuple(range(len(args)))
-    like, structure = flatten(args)
-    directions = _matching(_as_arguments(vs), [_shape_of(x) for x in like], structure, "hvp: vs")
+    leaves, structure = flatten(args)
+    directions = _matching(_as_arguments(vs), [_shape_of(x) for x in leaves], structure, "hvp: vs")
 
     def along(*args: Any) -> Any:
         gradients, _ = flatten(grad(f, everything)(*args))

@@ -10,17 +10,17 @@ import numpy as np
 
 from .dispatch import dispatch_of, part
 from .op import Op, Parts, Rule, registry
-from .values import twin
+from .values import alias_of
 
 
 def define(definition: Callable[..., Any], **traits: Any) -> Op:
     """An operation that can be called, registered nowhere."""
-    made = Op(definition, **traits)
-    if not made.own:
-        made._guard = _reading_only
-        made.kernel = _checked(made.kernel, made.name)
-    made.apply = dispatch_of(made)
-    return made
+    result = Op(definition, **traits)
+    if not result.own:
+        result._wrap_rule = _reading_only
+        result.kernel = _checked(result.kernel, result.name)
+    result.apply = dispatch_of(result)
+    return result
 
 
 def _reading_only(function: Rule) -> Rule:
@@ -41,7 +41,7 @@ def _read_only(x: Any) -> Any:
     elif type(x) is tuple or type(x) is list:
         x = type(x)(map(_read_only, x))
     elif hasattr(x, "_node"):
-        x = twin(x)
+        x = alias_of(x)
     return x
 
 
@@ -104,12 +104,12 @@ def op(definition: Callable[..., Any] | None = None, /, **traits: Any) -> Any:
     """
 
     def register(definition: Callable[..., Any]) -> Op:
-        made = define(definition, **traits)
-        key = made.name if made.own else f"{made.__module__}.{made.name}"
-        if made.own and key in registry:
+        result = define(definition, **traits)
+        key = result.name if result.own else f"{result.__module__}.{result.name}"
+        if result.own and key in registry:
             raise ValueError(f"an op named {key!r} is registered already, in {registry[key].__module__}")
-        registry[key] = made
-        return made
+        registry[key] = result
+        return result
 
     return register if definition is None else register(definition)
 

@@ -14,14 +14,14 @@ from . import values as _values
 from .errors import check_finite, explain, user_line
 from .graph import SMALL, Node, Recorded, Spec, StandIn, describe, modes, next_order, switch
 from .hints import for_setting
-from .op import Op, Parts, registry, spread
+from .op import Op, Parts, expand_variadic, registry
 from .values import (
     ARRAYS,
     FIXED,
     PLAIN,
     PYTHON,
-    apart,
     constant,
+    copy_if_aliased,
     frozen,
     new,
     plain_tensor,
@@ -134,7 +134,7 @@ def _binary_dispatch(op: Op) -> Callable[[Any, Any], Any]:
             else:
                 xn = constant(x, xv)
                 if unowned(x, xv):
-                    xv, out = apart(xv, out, keep_x)
+                    xv, out = copy_if_aliased(xv, out, keep_x)
                     result._value = out
         elif yn is None:
             keep_x, keep_y, keep_out = reads[1]
@@ -143,7 +143,7 @@ def _binary_dispatch(op: Op) -> Callable[[Any, Any], Any]:
             else:
                 yn = constant(y, yv)
                 if unowned(y, yv):
-                    yv, out = apart(yv, out, keep_y)
+                    yv, out = copy_if_aliased(yv, out, keep_y)
                     result._value = out
         else:
             keep_x, keep_y, keep_out = reads[3]
@@ -192,11 +192,11 @@ def _binary_with_settings(op: Op) -> Callable[..., Any]:
         if xn is None:
             xn = constant(x, xv)
             if unowned(x, xv):
-                xv, out = apart(xv, out, keep_x)
+                xv, out = copy_if_aliased(xv, out, keep_x)
         elif yn is None:
             yn = constant(y, yv)
             if unowned(y, yv):
-                yv, out = apart(yv, out, keep_y)
+                yv, out = copy_if_aliased(yv, out, keep_y)
         node = new(Node)
         node.op = op
         node.x = xn
@@ -243,15 +243,15 @@ def _ternary_dispatch(op: Op) -> Callable[..., Any]:
         if xn is None:
             xn = constant(x, xv)
             if unowned(x, xv):
-                xv, out = apart(xv, out, keep_x)
+                xv, out = copy_if_aliased(xv, out, keep_x)
         if yn is None:
             yn = constant(y, yv)
             if unowned(y, yv):
-                yv, out = apart(yv, out, keep_y)
+                yv, out = copy_if_aliased(yv, out, keep_y)
         if zn is None:
             zn = constant(z, zv)
             if unowned(z, zv):
-                zv, out = apart(zv, out, keep_z)
+                zv, out = copy_if_aliased(zv, out, keep_z)
         node = new(Node)
         node.op = op
         node.x = (xn, yn, zn)
@@ -326,18 +326,18 @@ def _general_dispatch(op: Op) -> Callable[..., Any]:
     return apply
 
 
-def _name_settings(op: Op, given: tuple[Any, ...], settings: dict[str, Any]) -> tuple[Any, ...]:
+def _name_settings(op: Op, args: tuple[Any, ...], settings: dict[str, Any]) -> tuple[Any, ...]:
     """The inputs of a call alone: what was given by position beyond them is put in `settings`, by its name."""
     count = len(op.input_names)
-    names = op.setting_names[: len(given) - count]
-    if len(given) != count + len(names) or not settings.keys().isdisjoint(names):
+    names = op.setting_names[: len(args) - count]
+    if len(args) != count + len(names) or not settings.keys().isdisjoint(names):
         raise TypeError(
             f"{op.name} takes {count} inputs ({', '.join(op.input_names)}) and the settings "
-            f"({', '.join(op.setting_names) or 'none'}); {len(given)} arguments were given by position"
+            f"({', '.join(op.setting_names) or 'none'}); {len(args)} arguments were given by position"
             + (f" and {sorted(settings)} by name" if settings else "")
         )
-    settings.update(zip(names, given[count:]))
-    return given[:count]
+    settings.update(zip(names, args[count:]))
+    return args[:count]
 
 
 def unrecorded(out: Any, values: Sequence[Any]) -> Any:
@@ -358,7 +358,7 @@ def record(
     """Record in the general form: any number of inputs, a bit of `mask` for each with a node, and several results."""
     keep = op.reads[mask]
     if op.variadic:
-        keep = spread(op, keep, len(inputs))
+        keep = expand_variadic(op, keep, len(inputs))
     sources: list[Any] = []
     kept: list[Any] = []
     for x, value, keep_x in zip(inputs, values, keep):
@@ -367,7 +367,7 @@ def record(
         else:
             sources.append(value if type(x) in PLAIN else constant(x, value))
             if unowned(x, value):
-                value, out = apart(value, out, keep_x)
+                value, out = copy_if_aliased(value, out, keep_x)
         mask >>= 1
         if not keep_x and type(value) in ARRAYS:
             value = None if keep_x is None else Spec(value.shape, value.dtype)

@@ -31,27 +31,27 @@ def explain(op: Op, values: tuple[Any, ...], settings: dict[str, Any], error: Ex
     """The error to raise for what a kernel raised: of the same kind, naming the op, the shapes and the dtypes."""
     if isinstance(error, RuntimeError | ArithmeticError) or op.name.startswith("checked_"):
         return error  # a check speaks for the function that asked for it
-    given = ", ".join(
+    args = ", ".join(
         [f"{name}={show(v)}" for name, v in zip(_names(op, len(values)), values)]
         + [f"{name}={setting!r}" for name, setting in settings.items() if setting is not op.defaults.get(name)]
     )
-    message = f"{op.name}({given}): {error}"
+    message = f"{op.name}({args}): {error}"
     shapes = [v.shape for v in values if isinstance(v, np.ndarray)]
     if op.elementwise and len(shapes) > 1 and "broadcast" in str(error):
         message = (
-            f"{op.name}({given}): shapes {' and '.join(map(str, shapes))} do not broadcast; counted from the right, "
+            f"{op.name}({args}): shapes {' and '.join(map(str, shapes))} do not broadcast; counted from the right, "
             "each axis must have the same length or length 1 (reshape one of them, or add an axis with x[:, None])"
         )
     elif op.name == "matmul" and "gufunc" in str(error):
         message = (
-            f"{op.name}({given}): the last axis of x and the last but one of y (its only one, if y is a vector) must "
+            f"{op.name}({args}): the last axis of x and the last but one of y (its only one, if y is a vector) must "
             "have the same length, and neither may be a number (transpose one with .mT, or multiply with *)"
         )
     for kind in _KINDS:
         if isinstance(error, kind):
-            made = kind(message)
-            made.__cause__ = error
-            return made
+            result = kind(message)
+            result.__cause__ = error
+            return result
     error.add_note(message)
     return error
 
@@ -61,6 +61,11 @@ def _names(op: Op, count: int) -> Sequence[str]:
         return op.input_names
     *named, gathered = op.input_names
     return [*named, *(f"{gathered}{i}" for i in range(count - len(named)))]
+
+
+def name_of(function: Any) -> str:
+    """How messages call a function of the user's."""
+    return getattr(function, "__name__", type(function).__name__)
 
 
 def user_line() -> str:

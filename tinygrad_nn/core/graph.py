@@ -64,51 +64,36 @@ class Node:
 
     An op of one or two inputs has them in slots of their own, and none has a link to the Tensor it belongs to: so a
     node is the only object of a long graph that Python's garbage collector must walk. Readers use `inputs` and `args`.
-
-    Attributes
-    ----------
-    op : Op or None
-        What was applied.
-    x, y : Node, Constant or number
-        The inputs: a `Node` is differentiable, a `Constant` is a Tensor that is not. For one input `y` is None,
-        for more than two `x` is the tuple of all.
-    a, b : array, number or Spec
-        The inputs' values in the same layout, with a `Spec` for each of which the needed rules read only shape and
-        dtype, and None for each that they do not read at all. `a` is `FREED` once
-        a pass let them go.
-    params : dict or None
-        Keyword-only settings of the application.
-    value : array, number or Spec
-        The result, if it is small or a rule reads it.
-    order : int
-        Creation number: inputs are always older than what is made from them.
-    grad : array
-        The last gradient that passed, if small; unset before.
-    tensor : weakref
-        Of a leaf, the Tensor it stands for; unset on others.
-    extra : dict or None
-        Rare things: ``name``, ``role`` (a name for drawings where the user has none), ``hooks``, ``retain``,
-        ``module``, ``source``.
     """
 
     __slots__ = ("a", "b", "extra", "grad", "op", "order", "params", "tensor", "value", "x", "y")
 
     op: Op | None
+    #: The inputs: differentiable if a `Node`. For one input `y` is None, for more than two `x` is the tuple of all.
     x: Any
     y: Any
+    #: Their values in the same layout: a `Spec` where the needed rules read shape and dtype alone, None where they do
+    #: not read it at all. `a` is `FREED` once a pass let them go.
     a: Any
     b: Any
     params: dict[str, Any] | None
-    value: Any
-    order: int
-    grad: Any
-    tensor: Callable[[], Any]
+    value: Any  # a `Spec` if it is large and no rule reads it
+    order: int  # the creation number: inputs are always older than what is made from them
+    grad: Any  # the last gradient that passed, if small; unset before
+    tensor: Callable[[], Any]  # of a leaf, a weak reference to the Tensor it stands for; unset on others
+    #: Rare things: ``name``, ``role`` (a name for drawings where the user has none), ``hooks``, ``retain``, ``module``,
+    #: ``source``.
     extra: dict[str, Any] | None
 
     @property
     def inputs(self) -> tuple[Any, ...]:
         """All inputs: nodes, constants and plain numbers."""
-        return _gathered(self.x, self.y)
+        x = self.x
+        if type(x) is tuple:
+            return x
+        if self.y is not None:
+            return (x, self.y)
+        return () if x is None else (x,)
 
     @property
     def args(self) -> tuple[Any, ...]:
@@ -147,14 +132,6 @@ class StandIn:
     dtype: Any
     astype: Any
     numpy: Any
-
-
-def _gathered(first: Any, second: Any) -> tuple[Any, ...]:
-    if type(first) is tuple:
-        return first
-    if second is not None:
-        return (first, second)
-    return () if first is None else (first,)
 
 
 class Constant(Node):
@@ -263,26 +240,14 @@ class HookHandle:
 def reachable(roots: Iterable[Node], since: int = 0, leaves: Container[Node] = ()) -> tuple[list[Node], bool]:
     """The differentiable nodes that `roots` were made from, themselves included, oldest first.
 
-    A growing list and a sort by creation number: no recursion, so the depth of a graph has no limit.
-
-    Parameters
-    ----------
-    roots : iterable of Node
-    since : int
-        Look no further back than this creation number.
-    leaves : container of Node
-        Look no further back than these.
-
-    Returns
-    -------
-    nodes : list of Node
-    older : bool
-        Whether anything older than `since` was met.
+    The search ends at `leaves` and at nodes older than the creation number `since`; the bool tells whether any of
+    those was met.
     """
+    # A growing list and a sort by creation number: no recursion, so the depth of a graph has no limit.
     seen = set(roots)
-    found = list(seen)
+    nodes = list(seen)
     older = False
-    for node in found:  # which grows meanwhile
+    for node in nodes:  # which grows meanwhile
         x = node.x
         if x is None:
             continue
@@ -295,6 +260,6 @@ def reachable(roots: Iterable[Node], since: int = 0, leaves: Container[Node] = (
                     older = True
                     continue
                 seen.add(source)
-                found.append(source)
-    found.sort(key=attrgetter("order"))
-    return found, older
+                nodes.append(source)
+    nodes.sort(key=attrgetter("order"))
+    return nodes, older

@@ -69,11 +69,9 @@ class _Finder:
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> Any:
         package, _, old = fullname.partition(".")
-        loader: Any = _Loader() if package == _PACKAGE and old in _moved() else None
-        return loader and ModuleSpec(fullname, loader)
+        loader: Any = self
+        return ModuleSpec(fullname, loader) if package == _PACKAGE and old in _moved() else None
 
-
-class _Loader:
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         return _handing_on(spec.name, _moved()[spec.name.partition(".")[2]])
 

@@ -108,7 +108,7 @@ class Op:
         self._stated_reads: frozenset[str] | None = None
         self.reads = Reads(self)
         self.apply: Callable[..., Any] = _undefined
-        self._guard: Callable[[Rule], Rule] | None = None  # what a rule is wrapped in
+        self._wrap_rule: Callable[[Rule], Rule] | None = None  # what a rule is wrapped in
 
     @cached_property
     def operator(self) -> Operator | None:
@@ -120,8 +120,8 @@ class Op:
     def ufunc(self) -> np.ufunc | None:
         if not self.elementwise:
             return None
-        found = self.operator.ufunc if self.operator is not None else self.kernel
-        return found if isinstance(found, np.ufunc) and getattr(np, found.__name__, None) is found else None
+        kernel = self.operator.ufunc if self.operator is not None else self.kernel
+        return kernel if isinstance(kernel, np.ufunc) and getattr(np, kernel.__name__, None) is kernel else None
 
     @cached_property
     def linear_in(self) -> tuple[int, ...]:
@@ -195,9 +195,9 @@ class Op:
         known = {"out", *self.input_names}
         if reads is not None and not known.issuperset(reads):
             raise ValueError(f"{self.name}: reads={list(reads)} names none of {sorted(known)}")
-        if self._guard is not None:
-            rules = tuple(None if rule is None else self._guard(rule) for rule in rules)
-            jointly = None if jointly is None else self._guard(jointly)
+        if self._wrap_rule is not None:
+            rules = tuple(None if rule is None else self._wrap_rule(rule) for rule in rules)
+            jointly = None if jointly is None else self._wrap_rule(jointly)
         self.rules, self.joint = (rules, None) if jointly is None else (None, jointly)
         self.formulas = tuple(formulas)
         self._stated_reads = None if reads is None else frozenset(reads)
@@ -209,7 +209,7 @@ class Op:
 
         Needed only for speed: without one the engine derives it from the reverse rules.
         """
-        self.forward_rule = rule if self._guard is None else self._guard(rule)
+        self.forward_rule = rule if self._wrap_rule is None else self._wrap_rule(rule)
         self.reads.clear()
         return self
 
@@ -256,26 +256,23 @@ class Reads(dict[int, tuple[bool | None, ...]]):
         self._op = op
 
     def __missing__(self, needed: int) -> tuple[bool | None, ...]:
-        found = self[needed] = find_reads(self._op, needed)
-        return found
+        op = self._op
+        names = (*op.input_names, "out")
+        reads: list[bool | None] = [None] * len(names)
+        if op.rules is None and op.joint is None:
+            reads = [False] * len(names)
+        elif op._stated_reads is not None:
+            reads = [name in op._stated_reads for name in names]
+        else:
+            rules = [rule for position, rule in enumerate(op.rules or ()) if needed >> position & 1]
+            for rule in filter(None, (*rules, op.joint, op.forward_rule)):
+                its = read_by(rule, len(names) + 1, op.variadic, lead=int(rule is op.joint)) or (True,) * len(names)
+                reads = [b if a is None else a if b is None else a or b for a, b in zip(reads, its)]
+        self[needed] = tuple(reads)
+        return self[needed]
 
 
-def find_reads(op: Op, needed: int) -> tuple[bool | None, ...]:
-    names = (*op.input_names, "out")
-    if op.rules is None and op.joint is None:
-        return (False,) * len(names)
-    if op._stated_reads is not None:
-        return tuple(name in op._stated_reads for name in names)
-    rules = [rule for position, rule in enumerate(op.rules or ()) if rule is not None and needed >> position & 1]
-    rules += [rule for rule in (op.joint, op.forward_rule) if rule is not None]
-    reads: list[bool | None] = [None] * len(names)
-    for rule in rules:
-        found = read_by(rule, len(names) + 1, op.variadic, lead=int(rule is op.joint)) or (True,) * len(names)
-        reads = [b if a is None else a if b is None else a or b for a, b in zip(reads, found)]
-    return tuple(reads)
-
-
-def spread(op: Op, keep: tuple[bool | None, ...], count: int) -> tuple[bool | None, ...]:
+def expand_variadic(op: Op, keep: tuple[bool | None, ...], count: int) -> tuple[bool | None, ...]:
     """What is read of an op with any number of inputs: the last name stands for all that are left of `count` inputs."""
     named = len(op.input_names) - 1
     return (*keep[:named], *(keep[named],) * (count - named), keep[-1])
@@ -290,4 +287,4 @@ class Parts(tuple[Any, ...]):
         return Parts(b if a is None else a if b is None else a + b for a, b in zip(self, other))
 
 
-__all__ = ["FormulaText", "Op", "Parts", "Reads", "Rule", "registry", "spread"]
+__all__ = ["FormulaText", "Op", "Parts", "Reads", "Rule", "expand_variadic", "registry"]

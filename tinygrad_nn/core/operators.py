@@ -10,17 +10,10 @@ import numpy as np
 
 
 class Operator:
-    """An operator of Python's.
+    """An operator of Python's: its ufunc, its text with ``{0}`` and ``{1}`` for the operands.
 
-    Attributes
-    ----------
-    ufunc : numpy.ufunc
-        What computes it on arrays.
-    text : str
-        How it is written, with ``{0}`` and ``{1}`` for the operands.
-    raises : bool
-        Whether it can raise on Python's numbers where NumPy gives infinity, as ``10.0 ** 400`` does; not told of
-        division by zero, which is seen from the operands.
+    `raises` if it can raise on Python's numbers where NumPy gives infinity, as ``10.0 ** 400`` does; division by zero,
+    which is seen from the operands, does not count.
     """
 
     __slots__ = ("raises", "text", "ufunc")

@@ -14,7 +14,7 @@ from .define import Op, Parts, part
 from .dispatch import record_part
 from .errors import show, statistics
 from .graph import FREED, SMALL, Node, Recorded, Spec, StandIn, describe, mode, modes, reachable, switch
-from .values import plain_tensor, tensor_at, twin
+from .values import alias_of, plain_tensor, tensor_at
 
 _delivering = RLock()
 
@@ -30,27 +30,12 @@ def reverse(
     record: bool = False,
     since: int = 0,
 ) -> dict[Node, Any]:
-    """Gradients of the nodes asked for: Tensors where the pass was recorded, else arrays.
+    """Gradients of `targets`, each as if nothing lay behind it; if None, of all leaves and nodes that retain theirs.
 
-    Parameters
-    ----------
-    seeds : mapping of Node to gradient
-        Where the pass starts, with the gradient of each as an array or a Tensor.
-    targets : sequence of Node
-        What to differentiate with respect to, each as if nothing lay behind it; only nodes on a path to them are
-        visited. None: all leaves, and the nodes told to retain their gradient.
-    retain_graph : bool
-        Keep the saved values for another pass, instead of letting them go on the way.
-    record : bool
-        Run the rules on Tensors, so that the gradients can be differentiated again.
-    since : int
-        Look no further back than this creation number, and record also if the graph goes further back: then something
-        outside, which may be differentiated later, takes part.
-
-    Raises
-    ------
-    RuntimeError
-        Where an earlier pass has let go of the values, before anything is computed.
+    With `record` the rules run on Tensors, so that the gradients can be differentiated again; so they do where the
+    graph goes further back than the creation number `since`, beyond which the pass does not look: then something
+    outside takes part, which may be differentiated later. A pass without `retain_graph` lets go of the saved values; a
+    later one that needs them raises a RuntimeError before anything is computed.
     """
     cut = frozenset(targets or ())
     order, older = reachable(seeds, since, cut)
@@ -58,7 +43,10 @@ def reverse(
     wanted = None
     if targets is not None:
         wanted = set(targets)
-        order = [node for node in order if node in wanted or _joins(node, wanted)]
+        for node in order:  # what was made from a wanted node is wanted too
+            if not wanted.isdisjoint(node.inputs):
+                wanted.add(node)
+        order = [node for node in order if node in wanted]
     for node in order:
         if node.a is FREED and node not in cut:
             raise RuntimeError(stale(node))
@@ -74,15 +62,6 @@ def reverse(
         return _run(order, grads, wanted, cut, True, record)
 
 
-def _joins(node: Node, wanted: set[Node]) -> bool:
-    """Whether a node was made from a wanted one; it is then wanted too."""
-    for source in node.inputs:
-        if type(source) is Node and source in wanted:
-            wanted.add(node)
-            return True
-    return False
-
-
 @np.errstate(all="ignore")  # the forward run has warned; a derivative may be infinite where nothing flows
 def _run(
     order: list[Node],
@@ -93,7 +72,7 @@ def _run(
     record: bool,
 ) -> dict[Node, Any]:
     """Visit nodes from the newest to the oldest; written out in one loop, as a call per node would cost a tenth."""
-    found: dict[Node, Any] = {}
+    results: dict[Node, Any] = {}
     own: set[Node] = set()  # nodes whose gradient is a sum made here, which may be added to in place
     keeping = watching = False
     if switch.active:
@@ -105,14 +84,17 @@ def _run(
         if g is None:  # nothing flowed here: an input that no rule passes on to
             continue
         if node in targets:
-            found[node] = g
+            results[node] = g
             continue
         extra = node.extra
-        if extra is not None and ("hooks" in extra or "retain" in extra):
-            g = _observe(node, extra, g, record, found)
+        if extra is not None:
+            if "hooks" in extra:
+                g = _run_hooks(node, extra["hooks"], g, record)
+            if "retain" in extra:
+                results[node] = g
         op = node.op
         if op is None:
-            found[node] = g
+            results[node] = g
             continue
         sources: Any = node.x
         args: Any = node.a
@@ -162,16 +144,7 @@ def _run(
                     node.value = Spec(out.shape, out.dtype)
             elif type(out) is tuple:
                 node.value = tuple(map(describe, out))
-    return found
-
-
-def _observe(node: Node, extra: dict[str, Any], g: Any, record: bool, found: dict[Node, Any]) -> Any:
-    """Let hooks see the gradient of a node, and hand it to the Tensor that asked to retain it."""
-    if "hooks" in extra:
-        g = _run_hooks(node, extra["hooks"], g, record)
-    if "retain" in extra:
-        found[node] = g
-    return g
+    return results
 
 
 def _open(op: Op, node: Node, wanted: set[Node] | None, g: Any, record: bool) -> tuple[Any, Any, Any, Any]:
@@ -185,7 +158,7 @@ def _open(op: Op, node: Node, wanted: set[Node] | None, g: Any, record: bool) ->
             node.grad = value
     else:
         g = tuple(
-            nothing(value.shape, value.dtype) if given is None else given for given, value in zip(g, out, strict=True)
+            nothing(value.shape, value.dtype) if piece is None else piece for piece, value in zip(g, out, strict=True)
         )
     if record:
         args, out = args_as_tensors(node)
@@ -200,10 +173,10 @@ def _open(op: Op, node: Node, wanted: set[Node] | None, g: Any, record: bool) ->
     results = op.joint(needed, g, out, *args, **(node.params or {}))
     if len(results) != len(needed):
         raise RuntimeError(f"the joint derivative of {op.name} gave {len(results)} gradients for {len(needed)} inputs")
-    return g, args, out, [None if r is None or not n else _Given(r) for r, n in zip(results, needed, strict=True)]
+    return g, args, out, [None if r is None or not n else _Computed(r) for r, n in zip(results, needed, strict=True)]
 
 
-class _Given:
+class _Computed:
     """A gradient that a joint rule computed already, in the form of a rule for one input."""
 
     __slots__ = ("gradient",)
@@ -248,20 +221,17 @@ def conform(r: Any, value: Any, op: Op, record: bool = False) -> Any:
     if type(r) is Parts:
         return r
     if isinstance(r, Recorded):
-        if not record:
-            r = r._value
-            have = r
-        else:
-            have = r._value
+        have = r._value
     elif isinstance(r, ndarray | np.generic | StandIn):
         have = r
-        if record:
-            r = plain_tensor(r)
     elif isinstance(r, int | float):
         have = value.dtype.type(r)
-        r = plain_tensor(have) if record else have
     else:
         raise RuntimeError(f"a derivative of {op.name} gave {type(r).__name__}, not an array")
+    if not record:
+        r = have
+    elif not isinstance(r, Recorded):
+        r = plain_tensor(have)
     if have.shape != value.shape:
         if not _broadcasts_to(value.shape, have.shape):
             raise RuntimeError(
@@ -291,15 +261,15 @@ def _broadcasts_to(shape: tuple[int, ...], larger: tuple[int, ...]) -> bool:
 def _run_hooks(node: Node, hooks: dict[int, Any], g: Any, record: bool) -> Any:
     """Pass a gradient by the hooks of its Tensor; each may give another in its place."""
     for hook in tuple(hooks.values()):
-        given = hook(twin(g) if record else plain_tensor(g))
-        if given is not None:
+        result = hook(alias_of(g) if record else plain_tensor(g))
+        if result is not None:
             value = node.value
-            given = given if isinstance(given, Recorded) else plain_tensor(np.asarray(given))
-            if given.shape != value.shape:
+            result = result if isinstance(result, Recorded) else plain_tensor(np.asarray(result))
+            if result.shape != value.shape:
                 raise ValueError(
-                    f"a gradient hook on {label(node)} gave shape {given.shape}; the gradient has shape {value.shape}"
+                    f"a gradient hook on {label(node)} gave shape {result.shape}; the gradient has shape {value.shape}"
                 )
-            g = given.astype(value.dtype)
+            g = result.astype(value.dtype)
             g = g if record else g._value
     return g
 
@@ -310,8 +280,8 @@ def label(node: Node) -> str:
     named = f"{name!r}, " if name else ""
     if node.op and isinstance(node.value, tuple):  # several results
         return f"{named}the results of {node.op.name} of shapes {', '.join(str(x.shape) for x in node.value)}"
-    made = f"the result of {node.op.name}" if node.op else "the leaf"
-    return f"{named}{made} of shape {node.value.shape}"
+    source = f"the result of {node.op.name}" if node.op else "the leaf"
+    return f"{named}{source} of shape {node.value.shape}"
 
 
 def stale(node: Node) -> str:
@@ -324,20 +294,15 @@ def stale(node: Node) -> str:
 def _watch(node: Node, source: Node, r: Any) -> Any:
     """What the rarer modes do with each gradient: name it in a recorded program, or raise where it is not finite."""
     r = modes.store.passed(source, r)
-    if modes.anomaly:
-        _check_finite(node, r)
-    return r
-
-
-def _check_finite(node: Node, r: Any) -> None:
     value = r._value if isinstance(r, Recorded) else r
-    if type(value) is not Parts and not np.all(np.isfinite(value)):
-        source = (node.extra or {}).get("source", "unknown line (recorded outside detect_anomaly)")
+    if modes.anomaly and type(value) is not Parts and not np.all(np.isfinite(value)):
+        line = (node.extra or {}).get("source", "unknown line (recorded outside detect_anomaly)")
         assert node.op is not None
         raise FloatingPointError(
             f"the derivative of {node.op.name} gave {statistics(value)}, for a result of {show(node.value)}\n"
-            f"  recorded at {source}"
+            f"  recorded at {line}"
         )
+    return r
 
 
 def seeds_of(outs: Sequence[Any], gradients: Sequence[Any]) -> dict[Node, Any]:
@@ -376,31 +341,31 @@ def backward(tensor: Any, gradient: Any = None, *, retain_graph: bool = False, c
         seed = ones_seed(node)
     else:
         seed = check_gradient(gradient, tensor, "backward")
-    found = reverse({node: seed}, retain_graph=retain_graph, record=create_graph)
-    given: set[int] = set()
+    gradients = reverse({node: seed}, retain_graph=retain_graph, record=create_graph)
+    shared: set[int] = set()
     with _delivering:  # several passes at once, in other threads, may add to one leaf
-        for target, g in found.items():
+        for target, g in gradients.items():
             holder = target.tensor()
             if holder is None:
                 continue
             if create_graph:
-                holder._accumulate(twin(g))
+                holder._accumulate(alias_of(g))
                 continue
-            if type(g) is not ndarray or g.base is not None or id(g) in given:
-                g = unshared(g, given)
+            if type(g) is not ndarray or g.base is not None or id(g) in shared:
+                g = unshared(g, shared)
             else:
-                given.add(id(g))
+                shared.add(id(g))
             holder._accumulate(plain_tensor(g))
 
 
-def unshared(g: Any, given: set[int]) -> Any:
-    """The gradient in an array of its own: views, and arrays that were handed out before (`given`), are copied."""
+def unshared(g: Any, shared: set[int]) -> Any:
+    """The gradient in an array of its own: views, and arrays that were handed out before (`shared`), are copied."""
     if type(g) is ndarray:
         if g.ndim == 0:
             return g[()]
-        if g.base is not None or id(g) in given:
+        if g.base is not None or id(g) in shared:
             g = g.copy()
-        given.add(id(g))
+        shared.add(id(g))
     return g
 
 

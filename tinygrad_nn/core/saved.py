@@ -7,6 +7,9 @@ from typing import Any
 
 _META = frozenset(("shape", "ndim", "dtype", "size"))
 
+#: How the instructions begin that take the value of a variable, or let a function inside share it.
+_LOADS = ("LOAD_FAST", "LOAD_DEREF", "LOAD_CLOSURE", "STORE_FAST_LOAD_FAST", "MAKE_CELL")
+
 
 def read_by(rule: Callable[..., Any], count: int, variadic: bool, lead: int) -> tuple[bool | None, ...] | None:
     """Which arguments a rule reads, inputs first, result last, as `Reads` tells; None where its code tells nothing.
@@ -29,16 +32,9 @@ def read_by(rule: Callable[..., Any], count: int, variadic: bool, lead: int) -> 
     touched: set[str] = set()
     steps = [step for step in dis.get_instructions(code) if step.opname not in ("CACHE", "PRECALL", "EXTENDED_ARG")]
     for step, after in zip(steps, [*steps[1:], None]):
-        if "STORE" in step.opname and not step.opname.startswith("STORE_FAST_LOAD_FAST"):
-            continue
-        if step.opname in ("MAKE_CELL", "COPY_FREE_VARS"):
-            if step.opname == "MAKE_CELL":
-                read.add(step.argval)
-                touched.add(step.argval)
+        if not step.opname.startswith(_LOADS):
             continue
         loaded = step.argval if isinstance(step.argval, tuple) else (step.argval,)
-        if not step.opname.startswith(("LOAD_FAST", "LOAD_DEREF", "LOAD_CLOSURE", "STORE_FAST_LOAD_FAST")):
-            continue
         only_meta = after is not None and after.opname in ("LOAD_ATTR", "LOAD_METHOD") and after.argval in _META
         touched.update(loaded)
         read.update(loaded[:-1])

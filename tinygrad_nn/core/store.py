@@ -25,8 +25,6 @@ class Store:
     #: Whether a program is being recorded, in which Python cannot look at numbers.
     compiling = False
 
-    # --- Tensors -----------------------------------------------------------------------------------------------------
-
     #: The value of a Tensor, as another may take it over.
     read: Callable[[Any], Any] = staticmethod(attrgetter("_value"))
 
@@ -48,8 +46,6 @@ class Store:
         """What rules compute with, of an array that is the same in every call."""
         return x
 
-    # --- operations --------------------------------------------------------------------------------------------------
-
     def compute(self, op: Op, inputs: Sequence[Any], values: Sequence[Any], settings: dict[str, Any]) -> Any:
         """Apply an op to the values of its inputs: the values as a node keeps them, and the result."""
         try:
@@ -64,14 +60,12 @@ class Store:
         """A gradient on its way to a node, as the pass goes on with it."""
         return gradient
 
-    def draw(self, generator: Any, method: str, args: tuple[Any, ...]) -> Any:
-        """What a generator's method draws, as an array."""
+    def sample(self, generator: Any, method: str, *args: Any) -> Any:
+        """What a generator's method samples, as an array; in a compiled function new numbers at each call."""
         return np.asarray(getattr(generator, method)(*args))
 
     def refuse(self, message: str, kind: type[Exception] = TypeError) -> None:
         """Raise where a program is being recorded."""
-
-    # --- modules and optimizers --------------------------------------------------------------------------------------
 
     def saw(self, module: Any) -> None:
         """Note that a module is called."""
@@ -94,8 +88,6 @@ class Store:
         gradient = getattr(parameter, "_grad", None)
         return None if gradient is None else (parameter._value, gradient._value)
 
-    # --- control flow ------------------------------------------------------------------------------------------------
-
     def operand(self, x: Any) -> Any:
         """What control flow is given: Tensors as they are, arrays copied."""
         return x if isinstance(x, Recorded) else np.array(x)[()]
@@ -107,18 +99,9 @@ class Store:
     def scan(
         self, step: Flat, carry: Any, rows: Any, length: int, reverse: bool, stack: Callable[[Any], Any]
     ) -> tuple[list[Any], list[Any]]:
-        """Go along the rows: the last carry, and what is stacked.
+        """Go along the rows: the last carry, and what ``step(states, slices)`` gives after the next states, stacked.
 
-        Parameters
-        ----------
-        step : callable
-            ``step(states, slices)``, both lists of Tensors, gives the next states and then what is stacked.
-        carry, rows : nest
-            With `leaves` as they were given, and `tensors` that nobody else has.
-        length : int
-        reverse : bool
-        stack : callable
-            Joins a list of Tensors along a new first axis.
+        `carry` and `rows` have `leaves` as they were given, and `tensors` that nobody else has.
         """
         states, slices = carry.tensors(), rows.tensors()
         count = len(states)
@@ -126,13 +109,13 @@ class Store:
             with mode("recording", False), np.errstate(all="ignore"):
                 _, *ys = _split(step(states, [np.zeros(x.shape[1:], x.dtype)[()] for x in slices]), count)
             return states, [np.zeros((0, *y.shape), y.dtype) for y in ys]
-        made: list[list[Any]] = []
+        stacked: list[list[Any]] = []
         for t in reversed(range(length)) if reverse else range(length):
             states, *ys = _split(step(states, [x[t] for x in slices]), count)
-            made.append(ys)
+            stacked.append(ys)
         if reverse:
-            made.reverse()
-        return states, [stack(column) for column in zip(*made)]
+            stacked.reverse()
+        return states, [stack(column) for column in zip(*stacked)]
 
     def cond(self, chosen: Any, then: Flat, otherwise: Flat, compare: Callable[[], None]) -> Iterable[Any]:
         """The results of one of two functions; where both are recorded, `compare` raises unless they match."""
@@ -147,16 +130,13 @@ class Store:
         return states
 
 
-def _split(made: Iterable[Any], count: int) -> list[Any]:
-    """The first `count` of what a step made, as one list, and the rest."""
-    found = list(made)
-    return [found[:count], *found[count:]]
+def _split(results: Iterable[Any], count: int) -> list[Any]:
+    """The first `count` results of a step, as one list, and the rest."""
+    results = list(results)
+    return [results[:count], *results[count:]]
 
 
 Modes.store = Store()  # of each thread, until it has another
-
-
-# --- the current one -------------------------------------------------------------------------------------------------
 
 
 def read(tensor: Any) -> Any:
@@ -169,14 +149,14 @@ def compiling() -> bool:
     return bool(switch.active and modes.store.compiling)
 
 
-def _asked(name: str) -> Callable[..., Any]:
+def _method(name: str) -> Callable[..., Any]:
     """A method of the thread's store, for code that is not hot."""
 
-    def ask(*args: Any) -> Any:
+    def method(*args: Any) -> Any:
         return getattr(modes.store, name)(*args)
 
-    return ask
+    return method
 
 
-as_constant, draw, saw, rebind, refuse = map(_asked, ("constant", "draw", "saw", "rebind", "refuse"))
-operand, truth, scan, cond, while_loop = map(_asked, ("operand", "truth", "scan", "cond", "while_loop"))
+as_constant, sample, saw, rebind, refuse = map(_method, ("constant", "sample", "saw", "rebind", "refuse"))
+operand, truth, scan, cond, while_loop = map(_method, ("operand", "truth", "scan", "cond", "while_loop"))

@@ -2,39 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 
 def flatten(tree: Any) -> tuple[list[Any], Any]:
     """The leaves of a nest of tuples, lists and dicts, and the structure to rebuild it with `unflatten`."""
-    if isinstance(tree, dict):
-        return _gather(type(tree), tuple(tree), tree.values())
-    if isinstance(tree, tuple | list):
-        return _gather(type(tree), None, tree)
-    return [tree], None
-
-
-def _gather(kind: type, keys: tuple[Any, ...] | None, children: Any) -> tuple[list[Any], Any]:
+    if not isinstance(tree, dict | tuple | list):
+        return [tree], None
+    keys = tuple(tree) if isinstance(tree, dict) else None
     leaves: list[Any] = []
     structures = []
-    for child in children:
-        found, structure = flatten(child)
-        leaves += found
+    for child in tree.values() if isinstance(tree, dict) else tree:
+        inner, structure = flatten(child)
+        leaves += inner
         structures.append(structure)
-    return leaves, (kind, keys, tuple(structures))
+    return leaves, (type(tree), keys, tuple(structures))
 
 
-def unflatten(structure: Any, leaves: list[Any]) -> Any:
+def unflatten(structure: Any, leaves: Iterable[Any]) -> Any:
     """The nest that `flatten` took apart, with other leaves."""
-    return _build(structure, iter(leaves))
-
-
-def _build(structure: Any, leaves: Iterator[Any]) -> Any:
+    leaves = iter(leaves)
     if structure is None:
         return next(leaves)
     kind, keys, structures = structure
-    children = [_build(child, leaves) for child in structures]
+    children = [unflatten(child, leaves) for child in structures]
     if keys is not None:
         return dict(zip(keys, children, strict=True))
     if hasattr(kind, "_fields"):  # a named tuple
@@ -45,4 +37,4 @@ def _build(structure: Any, leaves: Iterator[Any]) -> Any:
 def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
     """The nest with `function` applied to each leaf."""
     leaves, structure = flatten(tree)
-    return unflatten(structure, [function(leaf) for leaf in leaves])
+    return unflatten(structure, map(function, leaves))

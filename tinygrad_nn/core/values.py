@@ -59,11 +59,11 @@ def tensor_at(node: Node, value: Any) -> Any:
     return tensor
 
 
-def twin(tensor: Any) -> Any:
+def alias_of(tensor: Any) -> Any:
     """Another Tensor of the same value at the same place in the graph: binding one anew leaves the other."""
-    made = plain_tensor(read(tensor))
-    made._node = tensor._node
-    return made
+    result = plain_tensor(read(tensor))
+    result._node = tensor._node
+    return result
 
 
 def _no_tensor() -> None:
@@ -102,12 +102,12 @@ def unowned(x: Any, value: Any) -> bool:
     return type(value) is ndarray and (value.base is not None or not isinstance(x, Tensor))
 
 
-def apart(value: Any, out: Any, kept: bool | None) -> tuple[Any, Any]:
+def copy_if_aliased(value: Any, out: Any, kept: bool | None) -> tuple[Any, Any]:
     """An unowned value, as a rule will read it later, and the result: copies, so that a later write reaches neither."""
     if type(out) is ndarray and (out is value or out.base is not None):
         out = out.copy()
     elif type(out) is tuple:
-        out = tuple([apart(value, part, False)[1] for part in out])
+        out = tuple([copy_if_aliased(value, part, False)[1] for part in out])
     return value.copy() if kept else value, out
 
 
@@ -191,10 +191,7 @@ def frozen(op: Op, name: str, setting: Any) -> Any:
 def as_array(data: Any, dtype: npt.DTypeLike | None = None, *, copy: bool) -> Any:
     """`data` as an array of numbers, or as a NumPy scalar if it has no axes.
 
-    Raises
-    ------
-    TypeError
-        If it holds something else than numbers, or Tensors inside a list, which would be cut from their graph.
+    Tensors inside a list, which would be cut from their graph, and anything but numbers raise a TypeError.
     """
     if isinstance(data, Tensor):
         data = data._value

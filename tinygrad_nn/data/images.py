@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..tensor.creation import made
+from ..tensor.creation import wrap
 from ..tensor.tensor import Tensor
 from .dataset import Dataset
 from .transformed import transformed
@@ -253,7 +253,7 @@ class ImageFolder(Dataset):
     def __getitem__(self, index: Any) -> Any:
         if not isinstance(index, int | np.integer):
             return self.batch(np.arange(len(self))[index])
-        sample = self._read(int(index)), made(np.asarray(self.samples[index][1]))
+        sample = self._read(int(index)), wrap(np.asarray(self.samples[index][1]))
         if isinstance(sample[0], np.ndarray):
             sample = Tensor(sample[0]), sample[1]
         return transformed(sample, self.transform, self.target_transform, False)

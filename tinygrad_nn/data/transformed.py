@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..tensor.creation import made
+from ..tensor.creation import wrap
 from ..tensor.tensor import Tensor, as_array
 from .dataset import Dataset, TensorDataset, batch_of, collate
 from .transforms.base import Transform
@@ -132,9 +132,9 @@ def put(function: Any, value: Any, many: bool) -> Any:
         value = value.numpy()  # read-only, so that no function writes into the dataset
     if isinstance(function, Transform) or not many:
         result = function(value)
-        return made(as_array(result, copy=False)) if _stackable(result) else result
+        return wrap(as_array(result, copy=False)) if _stackable(result) else result
     results = [function(one) for one in value]
-    return collate(results) if results else made(np.asarray(value))
+    return collate(results) if results else wrap(np.asarray(value))
 
 
 def _stackable(result: Any) -> bool:

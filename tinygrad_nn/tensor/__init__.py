@@ -1,4 +1,4 @@
-"""Tensor, its methods, NumPy's protocols, how Tensors are made, drawn by chance, and kept in files."""
+"""Tensor, its methods, NumPy's protocols, how Tensors are made, sampled, and kept in files."""
 
 from .tensor import Tensor, _remade
 

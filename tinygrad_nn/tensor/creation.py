@@ -22,7 +22,7 @@ Shape: TypeAlias = "int | Sequence[int]"
 DType: TypeAlias = "npt.DTypeLike | None"
 
 
-def made(value: Any, requires_grad: bool = False, name: str | None = None) -> Tensor:
+def wrap(value: Any, requires_grad: bool = False, name: str | None = None) -> Tensor:
     """A Tensor around a new array, which nobody else holds."""
     if value.dtype.kind not in "biufc":
         raise TypeError(f"a Tensor holds numbers or bools, not {value.dtype}")
@@ -31,7 +31,7 @@ def made(value: Any, requires_grad: bool = False, name: str | None = None) -> Te
 
 
 def marked(result: Tensor, requires_grad: bool, name: str | None) -> Tensor:
-    """`result`, told whether it requires gradients and what it is called."""
+    """`result`, with gradients if they are required, under its name."""
     if requires_grad:
         result.requires_grad_()
     if name is not None:
@@ -40,15 +40,12 @@ def marked(result: Tensor, requires_grad: bool, name: str | None) -> Tensor:
 
 
 def _lengths(shape: Any, more: tuple[Any, ...] = ()) -> Any:
-    """A shape whose lengths are plain numbers: a Tensor is asked for its own, which tells where it has none yet."""
+    """A shape whose lengths are plain numbers; a Tensor that has none while a program is recorded raises."""
     if more:
         raise TypeError(f"the shape is given as one tuple, {(shape, *more)}; settings such as dtype by name")
     if isinstance(shape, Tensor):
         return shape.__index__() if shape.ndim == 0 else tuple(map(operator.index, shape))
     return tuple(map(operator.index, shape)) if isinstance(shape, list | tuple) else shape
-
-
-# --- from data -------------------------------------------------------------------------------------------------------
 
 
 def tensor(data: ArrayLike, *, dtype: DType = None, requires_grad: bool = False, name: str | None = None) -> Tensor:
@@ -177,9 +174,6 @@ def from_dlpack(x: Any, *, copy: bool | None = None) -> Tensor:
     return asarray(np.from_dlpack(x, copy=copy))
 
 
-# --- filled ----------------------------------------------------------------------------------------------------------
-
-
 def zeros(
     shape: Shape, *more: Never, dtype: DType = None, requires_grad: bool = False, name: str | None = None
 ) -> Tensor:
@@ -192,21 +186,21 @@ def zeros(
     tensor([[0., 0.],
             [0., 0.]])
     """
-    return made(np.zeros(_lengths(shape, more), dtype), requires_grad, name)
+    return wrap(np.zeros(_lengths(shape, more), dtype), requires_grad, name)
 
 
 def ones(
     shape: Shape, *more: Never, dtype: DType = None, requires_grad: bool = False, name: str | None = None
 ) -> Tensor:
     """A Tensor of ones, float64 unless `dtype` is given."""
-    return made(np.ones(_lengths(shape, more), dtype), requires_grad, name)
+    return wrap(np.ones(_lengths(shape, more), dtype), requires_grad, name)
 
 
 def empty(
     shape: Shape, *more: Never, dtype: DType = None, requires_grad: bool = False, name: str | None = None
 ) -> Tensor:
     """A Tensor whose elements are not set: whatever was in memory."""
-    return made(np.empty(_lengths(shape, more), dtype), requires_grad, name)
+    return wrap(np.empty(_lengths(shape, more), dtype), requires_grad, name)
 
 
 def full(
@@ -230,7 +224,7 @@ def full(
         lengths = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
         filled = broadcast_to(fill_value, shape=lengths)
         return marked(filled if dtype is None else astype(filled, dtype, copy=False), requires_grad, name)
-    return made(np.full(_lengths(shape), as_array(fill_value, copy=False), dtype), requires_grad, name)
+    return wrap(np.full(_lengths(shape), as_array(fill_value, copy=False), dtype), requires_grad, name)
 
 
 def zeros_like(x: ArrayLike, *, dtype: DType = None, requires_grad: bool = False, name: str | None = None) -> Tensor:
@@ -261,10 +255,9 @@ def full_like(
 
 
 def _dtype_of(x: Any, dtype: DType) -> np.dtype[Any]:
-    if dtype is not None:
-        return np.dtype(dtype)
-    found: np.dtype[Any] = x.dtype if hasattr(x, "dtype") else np.asarray(x).dtype
-    return found
+    if dtype is None:
+        dtype = x.dtype if hasattr(x, "dtype") else np.asarray(x).dtype
+    return np.dtype(dtype)
 
 
 def eye(
@@ -285,7 +278,7 @@ def eye(
     tensor([[1., 0.],
             [0., 1.]])
     """
-    return made(np.eye(n_rows, n_cols, k, _or_float(dtype)), requires_grad, name)
+    return wrap(np.eye(n_rows, n_cols, k, _or_float(dtype)), requires_grad, name)
 
 
 def tri(
@@ -298,14 +291,11 @@ def tri(
     name: str | None = None,
 ) -> Tensor:
     """A matrix with ones on and below the diagonal `k` and zeros above it."""
-    return made(np.tri(n_rows, n_cols, k, _or_float(dtype)), requires_grad, name)
+    return wrap(np.tri(n_rows, n_cols, k, _or_float(dtype)), requires_grad, name)
 
 
 def _or_float(dtype: DType) -> np.dtype[Any]:
     return np.dtype(np.float64 if dtype is None else dtype)
-
-
-# --- ranges ----------------------------------------------------------------------------------------------------------
 
 
 def arange(
@@ -331,7 +321,7 @@ def arange(
         raise TypeError("arange: bounds get no gradient; detach them, or use tg.linspace, whose bounds get theirs")
     if step == 0:
         raise ValueError("arange: step must not be zero")
-    return made(np.arange(start, stop, step, dtype), requires_grad, name)  # type: ignore[call-overload]
+    return wrap(np.arange(start, stop, step, dtype), requires_grad, name)  # type: ignore[call-overload]
 
 
 def linspace(
@@ -358,7 +348,7 @@ def linspace(
     last: Any = stop
     if not isinstance(first, Tensor) and not isinstance(last, Tensor):
         first, last = as_array(first, copy=False), as_array(last, copy=False)
-        return made(np.linspace(first, last, num, endpoint, dtype=dtype), requires_grad, name)
+        return wrap(np.linspace(first, last, num, endpoint, dtype=dtype), requires_grad, name)
     first, last = asarray(first), asarray(last)
     ndim = max(first.ndim, last.ndim)
     part = np.linspace(0.0, 1.0, num, endpoint).reshape((num,) + (1,) * ndim)
@@ -391,20 +381,16 @@ def meshgrid(*arrays: Any, indexing: Literal["xy", "ij"] = "xy") -> tuple[Any, .
     """
     if indexing not in ("xy", "ij"):
         raise ValueError(f"meshgrid: indexing is 'xy' or 'ij', not {indexing!r}")
-    given = [asarray(x) for x in arrays]
-    if any(x.ndim > 1 for x in given):
-        raise ValueError(f"meshgrid: takes vectors, not shapes {', '.join(str(x.shape) for x in given)}")
-    places = list(range(len(given)))
-    if indexing == "xy" and len(given) > 1:
-        places[0], places[1] = 1, 0
-    shape = [0] * len(given)
-    for place, x in zip(places, given, strict=True):
-        shape[place] = x.size
+    vectors = [asarray(x) for x in arrays]
+    if any(x.ndim > 1 for x in vectors):
+        raise ValueError(f"meshgrid: takes vectors, not shapes {', '.join(str(x.shape) for x in vectors)}")
+    axes = list(range(len(vectors)))
+    if indexing == "xy":
+        axes[:2] = axes[1::-1]
+    shape = tuple(vectors[axis].size for axis in axes)
     return tuple(
-        broadcast_to(
-            reshape(x, shape=tuple(x.size if i == place else 1 for i in range(len(given)))), shape=tuple(shape)
-        )
-        for place, x in zip(places, given, strict=True)
+        broadcast_to(reshape(x, shape=(x.size, *(1,) * (len(axes) - axis - 1))), shape=shape)
+        for axis, x in zip(axes, vectors, strict=True)
     )
 
 
@@ -455,7 +441,7 @@ def one_hot(
         )
     rows = np.zeros((places.size, num_classes), _or_float(dtype))
     rows[np.arange(places.size), places.ravel()] = 1
-    return made(rows.reshape(*places.shape, num_classes), requires_grad, name)
+    return wrap(rows.reshape(*places.shape, num_classes), requires_grad, name)
 
 
 def _recorded_one_hot(labels: Tensor, num_classes: int, dtype: Any) -> Tensor:

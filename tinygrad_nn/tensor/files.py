@@ -199,12 +199,12 @@ def form_of(path: Any, forms: Mapping[str, Form], what: str) -> Form:
     from pathlib import Path
 
     path = Path(path)
-    found = forms.get(path.suffix.lower())
-    if found is None:
+    form = forms.get(path.suffix.lower())
+    if form is None:
         raise ValueError(f"cannot save {what} as {path.name!r}: the suffix must be one of {', '.join(forms)}")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"cannot save {path.name!r}: the folder {str(path.parent)!r} does not exist")
-    return found
+    return form
 
 
 def write_whole(path: Any, content: bytes) -> None:

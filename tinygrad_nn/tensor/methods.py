@@ -216,7 +216,7 @@ class ArrayMethods:
 
     def reshape(self, *shape: SupportsIndex | tuple[SupportsIndex, ...]) -> Self:
         """The same elements in another shape, given as one tuple or as several numbers."""
-        return shaping.reshape(self, shape=_one_or_many(shape))
+        return shaping.reshape(self, shape=one_or_many(shape))
 
     view = reshape
 
@@ -230,7 +230,7 @@ class ArrayMethods:
 
     def transpose(self, *axes: SupportsIndex | tuple[SupportsIndex, ...]) -> Self:
         """Axes in the order given, reversed if none is."""
-        return shaping.permute_dims(self, axes=_one_or_many(axes) if axes else None)
+        return shaping.permute_dims(self, axes=one_or_many(axes) if axes else None)
 
     permute = transpose
 
@@ -305,8 +305,6 @@ class ArrayMethods:
         """Logarithm of the softmax along `axis`."""
         return reduction.log_softmax(self, axis=axis)
 
-    # --- NumPy's protocols -------------------------------------------------------------------------------------------
-
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **settings: Any) -> Any:
         return call_ufunc(ufunc, method, inputs, settings)
 
@@ -319,5 +317,5 @@ for _name, _method in vars(ArrayMethods).items():
         _method.__qualname__ = f"Tensor.{_name}"  # what an error about its arguments calls it
 
 
-def _one_or_many(given: tuple[Any, ...]) -> tuple[int, ...]:
-    return tuple(given[0]) if len(given) == 1 and isinstance(given[0], tuple | list) else given
+def one_or_many(args: tuple[Any, ...]) -> tuple[int, ...]:
+    return tuple(args[0]) if len(args) == 1 and isinstance(args[0], tuple | list) else args

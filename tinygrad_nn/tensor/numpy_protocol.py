@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from inspect import Parameter, Signature, signature
 from typing import Any
 
@@ -23,7 +23,6 @@ _public: Any = sys.modules[__name__.partition(".")[0]]
 
 _EXPLICIT = "nothing is cut from its graph silently: use t.numpy() or np.asarray(t) to compute on the bare array"
 
-# --- ufuncs ----------------------------------------------------------------------------------------------------------
 
 #: NumPy's names of ufuncs that are called otherwise here.
 _UFUNCS = {"degrees": "rad2deg", "fabs": "absolute", "radians": "deg2rad", "rint": "round"}
@@ -85,10 +84,11 @@ def _reduction_of(ufunc: np.ufunc) -> Any:
     return next((op for op in registry.values() if op.reduces is ufunc), None)
 
 
-# --- other functions -------------------------------------------------------------------------------------------------
+#: Questions without a derivative that shape and dtype answer.
+_OF_SHAPES = frozenset(("can_cast", "common_type", "iscomplexobj", "isrealobj", "ndim", "result_type", "shape", "size"))
 
-#: Questions without a derivative, and ways out to files: answered from the bare arrays.
-_QUESTIONS = frozenset(
+#: Those that the bare arrays answer, and functions that write them to files.
+_OF_NUMBERS = frozenset(
     (
         "allclose",
         "array2string",
@@ -96,27 +96,16 @@ _QUESTIONS = frozenset(
         "array_equiv",
         "array_repr",
         "array_str",
-        "can_cast",
-        "common_type",
         "isclose",
-        "iscomplexobj",
-        "isrealobj",
         "may_share_memory",
         "min_scalar_type",
-        "ndim",
-        "result_type",
         "save",
         "savetxt",
         "savez",
         "savez_compressed",
-        "shape",
         "shares_memory",
-        "size",
     )
 )
-
-#: Those of them that shape and dtype answer.
-_OF_SHAPES = frozenset(("can_cast", "common_type", "iscomplexobj", "isrealobj", "ndim", "result_type", "shape", "size"))
 
 #: Names of NumPy's parameters that are called otherwise here.
 _SETTINGS = {"a_max": "max", "a_min": "min", "ddof": "correction", "newshape": "shape"}
@@ -133,21 +122,21 @@ def call_function(function: Callable[..., Any], args: Sequence[Any], kwargs: Map
     name = function.__name__
     module = "np.linalg" if function.__module__ == "numpy.linalg" else "np"
     called = f"{module}.{name}"
-    if module == "np" and name in _QUESTIONS:
-        bare = _shaped if name in _OF_SHAPES else _bare
+    if module == "np" and (name in _OF_SHAPES or name in _OF_NUMBERS):
+        bare = partial(_bare, numbers=name in _OF_NUMBERS)
         return function(*map(bare, args), **{key: bare(value) for key, value in kwargs.items()})
     counterpart = _counterpart(function)
     if counterpart is None:
         raise _lacking(called if function.__module__ in ("numpy", "numpy.linalg") else f"{function.__module__}.{name}")
     if function is np.where:
         return _public.nonzero(*args) if len(args) == 1 else _public.where(*args)
-    given, settings = _translated(_signature(function), args, kwargs)
+    inputs, settings = _translated(_signature(function), args, kwargs)
     if "out" in settings:
         raise _writes(called)
     if function is np.linalg.trace or function is np.linalg.diagonal:
         settings = {"axis1": -2, "axis2": -1, **settings}
     _check_settings(called, settings, _names_of(counterpart))
-    return counterpart(*given, **settings)
+    return counterpart(*inputs, **settings)
 
 
 def _counterpart(function: Callable[..., Any]) -> Callable[..., Any] | None:
@@ -173,19 +162,19 @@ def _translated(
     """What a counterpart is given by position and by name: NumPy's settings by name, but those left at default."""
     if parameters is None:
         return list(args), dict(kwargs)
-    given: list[Any] = []
+    inputs: list[Any] = []
     settings: dict[str, Any] = {}
     for name, value in parameters.bind(*args, **kwargs).arguments.items():
         parameter = parameters.parameters[name]
         if parameter.kind is Parameter.VAR_POSITIONAL:
-            given.extend(value)
+            inputs.extend(value)
         elif parameter.kind is Parameter.VAR_KEYWORD:
             settings.update(value)
         elif parameter.default is Parameter.empty:
-            given.append(value)
+            inputs.append(value)
         elif not (value is parameter.default or (isinstance(value, str | bool | int) and value == parameter.default)):
             settings[_SETTINGS.get(name, name)] = value
-    return given, {name: value for name, value in settings.items() if not _is_default(name, value)}
+    return inputs, {name: value for name, value in settings.items() if not _is_default(name, value)}
 
 
 def _is_default(name: str, value: Any) -> bool:
@@ -202,20 +191,11 @@ def _names_of(counterpart: Callable[..., Any]) -> frozenset[str]:
     return frozenset(signature(counterpart).parameters)
 
 
-def _shaped(x: Any) -> Any:
-    """An array of the like, whatever its numbers."""
+def _bare(x: Any, numbers: bool) -> Any:
+    """The arrays of Tensors in a nest; without `numbers`, arrays of their shapes and dtypes."""
     if isinstance(x, Recorded | StandIn):
-        return np.broadcast_to(np.zeros((), x.dtype), x.shape)
-    return type(x)(map(_shaped, x)) if type(x) in (list, tuple) else x
-
-
-def _bare(x: Any) -> Any:
-    if isinstance(x, Recorded | StandIn):
-        return x.numpy()
-    return type(x)(map(_bare, x)) if type(x) in (list, tuple) else x
-
-
-# --- errors ----------------------------------------------------------------------------------------------------------
+        return x.numpy() if numbers else np.broadcast_to(np.zeros((), x.dtype), x.shape)
+    return type(x)([_bare(item, numbers) for item in x]) if type(x) in (list, tuple) else x
 
 
 def _check_settings(called: str, settings: Mapping[str, Any], known: frozenset[str]) -> None:

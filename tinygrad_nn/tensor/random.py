@@ -1,4 +1,4 @@
-"""Random numbers as Tensors, from `numpy.random.Generator` objects. Functions here use the default one unless told."""
+"""Random numbers as Tensors, from `numpy.random.Generator` objects; functions have a default one."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from ..core.graph import StandIn
+from ..core.store import sample
 from ..ops.elementwise import add, multiply, subtract
 from ..ops.shapes import ravel, reshape
 from ..ops.shapes.indexing import take, take_along_axis
-from .creation import DType, asarray, made, marked
-from .sampling import plain, refuse_recorded, refuse_recording, sampled
+from .creation import DType, asarray, marked, wrap
+from .methods import one_or_many
+from .sampling import plain, refuse_recorded, refuse_recording
 from .tensor import ArrayLike, Tensor
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ class Generator:
     Parameters
     ----------
     generator : numpy.random.Generator
-        What is drawn from; also in the attribute `numpy_generator`.
+        What samples; also in the attribute `numpy_generator`.
 
     Examples
     --------
@@ -50,15 +52,15 @@ class Generator:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name == "numpy_generator":
             raise AttributeError(name)
-        found = getattr(self.numpy_generator, name)
-        if name in ("bit_generator", "bytes") or not callable(found):
-            return found
+        method = getattr(self.numpy_generator, name)
+        if name in ("bit_generator", "bytes") or not callable(method):
+            return method
 
         def sampler(*args: Any, **kwargs: Any) -> Any:
             refuse_recorded(name, (*args, *kwargs.values()))
             refuse_recording(name)
-            drawn = found(*map(plain, args), **{key: plain(value) for key, value in kwargs.items()})
-            return made(np.asarray(drawn)) if isinstance(drawn, np.ndarray | np.generic | int | float) else drawn
+            samples = method(*map(plain, args), **{key: plain(value) for key, value in kwargs.items()})
+            return wrap(np.asarray(samples)) if isinstance(samples, np.ndarray | np.generic | int | float) else samples
 
         return sampler
 
@@ -66,13 +68,13 @@ class Generator:
         self, size: Size = None, dtype: DType = None, *, requires_grad: bool = False, name: str | None = None
     ) -> Tensor:
         """Uniform on [0, 1)."""
-        return made(self._floats("random", size, dtype), requires_grad, name)
+        return wrap(self._floats("random", size, dtype), requires_grad, name)
 
     def standard_normal(
         self, size: Size = None, dtype: DType = None, *, requires_grad: bool = False, name: str | None = None
     ) -> Tensor:
         """Normal with mean 0 and deviation 1."""
-        return made(self._floats("standard_normal", size, dtype), requires_grad, name)
+        return wrap(self._floats("standard_normal", size, dtype), requires_grad, name)
 
     def uniform(
         self,
@@ -85,8 +87,7 @@ class Generator:
         name: str | None = None,
     ) -> Tensor:
         """Uniform on [low, high)."""
-        width = subtract(high, low)
-        return self._scaled("random", low, width, size, dtype, requires_grad, name)
+        return marked(self._scaled("random", low, subtract(high, low), size, dtype), requires_grad, name)
 
     def normal(
         self,
@@ -101,35 +102,24 @@ class Generator:
         """Normal with mean `loc` and standard deviation `scale`."""
         if not isinstance(plain(scale), StandIn) and np.any(plain(scale) < 0):
             raise ValueError("normal: scale is a standard deviation, so it must not be negative")
-        return self._scaled("standard_normal", loc, scale, size, dtype, requires_grad, name)
+        return marked(self._scaled("standard_normal", loc, scale, size, dtype), requires_grad, name)
 
     def _floats(self, method: str, size: Size, dtype: DType) -> Any:
         wanted = np.dtype(np.float64 if dtype is None else dtype)
         if wanted.kind != "f":
             raise TypeError(f"{method}: samples are floating-point numbers, not {wanted}")
-        drawn = wanted if wanted in (np.float32, np.float64) else np.dtype(np.float64)  # NumPy draws no others
-        samples = sampled(self.numpy_generator, method, size, drawn)
-        return samples if samples.dtype == wanted else samples.astype(wanted)
+        sampled = wanted if wanted in (np.float32, np.float64) else np.dtype(np.float64)  # NumPy samples no others
+        return sample(self.numpy_generator, method, size, sampled).astype(wanted, copy=False)
 
-    def _scaled(
-        self,
-        method: str,
-        shift: Any,
-        scale: Any,
-        size: Size,
-        dtype: DType,
-        requires_grad: bool,
-        name: str | None,
-    ) -> Tensor:
+    def _scaled(self, method: str, shift: Any, scale: Any, size: Size, dtype: DType) -> Tensor:
         shape = np.broadcast_shapes(np.shape(plain(shift)), np.shape(plain(scale)))
         size = shape if size is None else (size,) if isinstance(size, int | np.integer) else tuple(size)
         if len(shape) > len(size) or any(n not in (1, m) for n, m in zip(shape[::-1], size[::-1])):
             raise ValueError(f"random: parameters of shape {shape} do not fit into size {size}")
         standard = self._floats(method, size, dtype)
         if isinstance(shift, Tensor) or isinstance(scale, Tensor):
-            return marked(add(shift, multiply(scale, standard)), requires_grad, name)
-        value = shift + scale * standard
-        return made(value if value.dtype == standard.dtype else value.astype(standard.dtype), requires_grad, name)
+            return add(shift, multiply(scale, standard))  # type: ignore[no-any-return]
+        return wrap((shift + scale * standard).astype(standard.dtype, copy=False))
 
     def integers(
         self,
@@ -143,8 +133,8 @@ class Generator:
     ) -> Tensor:
         """Integers from `low` up to, but without, `high`; from 0 up to `low` if that alone is given."""
         wanted: Any = np.int64 if dtype is None else dtype
-        return made(
-            sampled(self.numpy_generator, "integers", plain(low), plain(high), size, wanted, endpoint), name=name
+        return wrap(
+            sample(self.numpy_generator, "integers", plain(low), plain(high), size, wanted, endpoint), name=name
         )
 
     def bernoulli(
@@ -161,15 +151,15 @@ class Generator:
         chance = plain(p)
         if not np.all((chance >= 0) & (chance <= 1)):
             raise ValueError("bernoulli: p is a probability, from 0 to 1")
-        drawn = sampled(self.numpy_generator, "random", chance.shape if size is None else size) < chance
-        return made(drawn.astype(np.float64 if dtype is None else dtype), requires_grad, name)
+        hits = sample(self.numpy_generator, "random", chance.shape if size is None else size) < chance
+        return wrap(hits.astype(np.float64 if dtype is None else dtype), requires_grad, name)
 
     def permutation(self, x: Any, axis: int = 0) -> Tensor:
         """The numbers below `x` in random order, or the slices of an array along `axis`; connected to a Tensor."""
         if isinstance(x, int | np.integer):
-            return made(sampled(self.numpy_generator, "permutation", int(x)))
+            return wrap(sample(self.numpy_generator, "permutation", int(x)))
         source = asarray(x)
-        return _taken(source, sampled(self.numpy_generator, "permutation", _length(source, axis, "permutation")), axis)
+        return _taken(source, sample(self.numpy_generator, "permutation", _length(source, axis, "permutation")), axis)
 
     def permuted(self, x: Any, axis: int | None = None) -> Tensor:
         """As `permutation`, but along `axis` each vector in an order of its own; all elements if `axis` is None."""
@@ -191,14 +181,14 @@ class Generator:
         axis: int = 0,
         shuffle: bool = True,
     ) -> Tensor:
-        """Numbers below `a`, or slices of an array along `axis`, drawn with probabilities `p`; see `choice` below."""
+        """Numbers below `a`, or slices of an array along `axis`, sampled with probabilities `p`; see `choice` below."""
         refuse_recorded("choice: probabilities", (p,))
         chances = None if p is None else plain(p)
         if isinstance(a, int | np.integer):
-            return made(sampled(self.numpy_generator, "choice", int(a), size, replace, chances, 0, shuffle))
+            return wrap(sample(self.numpy_generator, "choice", int(a), size, replace, chances, 0, shuffle))
         source = asarray(a)
         length = _length(source, axis, "choice")
-        places = sampled(self.numpy_generator, "choice", length, size, replace, chances, 0, shuffle)
+        places = sample(self.numpy_generator, "choice", length, size, replace, chances, 0, shuffle)
         return _taken(source, places, axis)
 
     def spawn(self, n_children: int) -> list[Generator]:
@@ -223,9 +213,6 @@ def _taken(x: Tensor, places: Any, axis: int) -> Tensor:
     return result
 
 
-# --- generators and their state --------------------------------------------------------------------------------------
-
-
 def default_rng(seed: Any = None) -> Generator:
     """A new generator, from a seed or from what the operating system gives.
 
@@ -243,16 +230,25 @@ def default_rng(seed: Any = None) -> Generator:
     return seed if isinstance(seed, Generator) else Generator(np.random.default_rng(seed))
 
 
-def _default_wrapper() -> Generator:
+def _rng(generator: Any = None) -> Generator:
+    """The generator of what a ``generator`` argument was given."""
     global _default
-    if _default is None:
-        _default = default_rng()
-    return _default
+    if generator is None:
+        if _default is None:
+            _default = default_rng()
+        return _default
+    if isinstance(generator, Generator):
+        return generator
+    if not isinstance(generator, np.random.Generator):
+        raise TypeError(
+            f"generator must be a numpy.random.Generator, or one made by tg.random.default_rng(seed), not {generator!r}"
+        )
+    return Generator(generator)
 
 
 def default_generator() -> NumPyGenerator:
-    """The NumPy generator that everything draws from which is given no other."""
-    return _default_wrapper().numpy_generator
+    """The NumPy generator that everything samples from which is given no other."""
+    return _rng().numpy_generator
 
 
 def as_generator(generator: Any = None) -> NumPyGenerator:
@@ -263,15 +259,7 @@ def as_generator(generator: Any = None) -> NumPyGenerator:
     TypeError
         If it is no generator.
     """
-    if generator is None:
-        return default_generator()
-    if isinstance(generator, Generator):
-        return generator.numpy_generator
-    if not isinstance(generator, np.random.Generator):
-        raise TypeError(
-            f"generator must be a numpy.random.Generator, or one made by tg.random.default_rng(seed), not {generator!r}"
-        )
-    return generator
+    return _rng(generator).numpy_generator
 
 
 def manual_seed(seed: int) -> Generator:
@@ -290,7 +278,7 @@ def manual_seed(seed: int) -> Generator:
         raise ValueError(f"manual_seed: a seed is a non-negative integer, not {seed!r}")
     # In place, so that whoever holds the default generator goes on with the new numbers.
     default_generator().bit_generator.state = np.random.PCG64(int(seed)).state
-    return _default_wrapper()
+    return _rng()
 
 
 def get_state(generator: Any = None) -> dict[str, Any]:
@@ -303,15 +291,6 @@ def get_state(generator: Any = None) -> dict[str, Any]:
 def set_state(state: dict[str, Any], generator: Any = None) -> None:
     """Bring a generator to where it, or another of its kind, stood when `get_state` was called."""
     as_generator(generator).bit_generator.state = state
-
-
-# --- samplers --------------------------------------------------------------------------------------------------------
-
-
-def _rng(generator: Any) -> Generator:
-    if generator is None:
-        return _default_wrapper()
-    return generator if isinstance(generator, Generator) else Generator(as_generator(generator))
 
 
 def random(
@@ -443,25 +422,21 @@ def choice(
     *,
     generator: Any = None,
 ) -> Tensor:
-    """Numbers below `a`, or slices of an array along `axis`, drawn with probabilities `p`; connected to a Tensor."""
+    """Numbers below `a`, or slices of an array along `axis`, sampled with probabilities `p`; connected to a Tensor."""
     return _rng(generator).choice(a, size, replace, p, axis)
 
 
 # --- PyTorch's names -------------------------------------------------------------------------------------------------
 
 
-def _shape(size: tuple[Any, ...]) -> tuple[int, ...]:
-    return tuple(size[0]) if len(size) == 1 and isinstance(size[0], tuple | list) else size
-
-
 def rand(*size: Any, **options: Any) -> Tensor:
     """Samples uniform on [0, 1), with the lengths of the axes as arguments; options as in `random`."""
-    return random(_shape(size), **options)
+    return random(one_or_many(size), **options)
 
 
 def randn(*size: Any, **options: Any) -> Tensor:
     """Samples of the standard normal distribution, the lengths of the axes as arguments; options as in `random`."""
-    return standard_normal(_shape(size), **options)
+    return standard_normal(one_or_many(size), **options)
 
 
 def randint(low: int, high: int, size: Size = None, **options: Any) -> Tensor:

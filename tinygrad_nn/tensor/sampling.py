@@ -1,21 +1,13 @@
-"""Drawing from NumPy's generators: what is drawn now, and what a compiled function draws anew at each call."""
+"""What samplers ask of their arguments: in which form they are, and whether they may be recorded."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ..core.store import draw, read, refuse
+from ..core.store import read, refuse
 from .tensor import Tensor
-
-if TYPE_CHECKING:
-    from numpy.random import Generator as NumPyGenerator
-
-
-def sampled(generator: NumPyGenerator, method: str, *args: Any) -> Any:
-    """What a generator's method draws, as an array; in a compiled function new numbers at each call."""
-    return draw(generator, method, args)
 
 
 def refuse_recording(method: str) -> None:

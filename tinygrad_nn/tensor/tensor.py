@@ -28,7 +28,7 @@ ArrayLike: TypeAlias = "Tensor | npt.ArrayLike"
 # The core makes Tensors without knowing the class; from here on it is known.
 plain_tensor: Callable[[Any], Tensor] = values.plain_tensor
 tensor_at: Callable[[Node, Any], Tensor] = values.tensor_at
-twin: Callable[[Any], Tensor] = values.twin
+alias_of: Callable[[Any], Tensor] = values.alias_of
 
 
 class Tensor(ArrayMethods, Recorded):
@@ -180,7 +180,7 @@ class Tensor(ArrayMethods, Recorded):
     def grad(self, gradient: Tensor | None) -> None:
         if gradient is not None:
             gradient = reverse.check_gradient(gradient, self, "grad")
-            gradient = twin(gradient) if isinstance(gradient, Tensor) else plain_tensor(gradient)
+            gradient = alias_of(gradient) if isinstance(gradient, Tensor) else plain_tensor(gradient)
         self._set_gradient(gradient)
 
     def _set_gradient(self, gradient: Tensor | None) -> None:
@@ -465,28 +465,26 @@ class Tensor(ArrayMethods, Recorded):
         return format(self._value.item(), spec) if spec and self.size == 1 else format(repr(self), spec)
 
     def __copy__(self) -> Tensor:
-        return self.__deepcopy__({}) if self.is_leaf else twin(self)
+        return self.__deepcopy__({}) if self.is_leaf else alias_of(self)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if not self.is_leaf:
             raise RuntimeError("a recorded result cannot be deep-copied with its graph; copy its detach()")
-        made = new(type(self))
-        made._value = self._value  # values are never written to, but by who shared an array
-        if type(made._value) is ndarray and made._value.base is not None:
-            made._value = made._value.copy()
-        made._node = None
-        made.requires_grad_(self.requires_grad)
-        memo[id(self)] = made
+        result = new(type(self))
+        result._value = self._value  # values are never written to, but by who shared an array
+        if type(result._value) is ndarray and result._value.base is not None:
+            result._value = result._value.copy()
+        result._node = None
+        result.requires_grad_(self.requires_grad)
+        memo[id(self)] = result
         if self.name is not None:
-            made.name = self.name
-        return made
+            result.name = self.name
+        return result
 
     def __reduce__(self) -> Any:
         if not self.is_leaf:
             raise RuntimeError("a recorded result cannot be pickled with its graph; pickle its detach()")
         return _remade, (type(self), np.asarray(self._value), self.requires_grad, self.name)
-
-    # --- NumPy's protocols -------------------------------------------------------------------------------------------
 
     def __array_namespace__(self, *, api_version: str | None = None) -> ModuleType:
         return sys.modules[__name__.partition(".")[0]]
@@ -510,4 +508,4 @@ def tensor_of(node: Node) -> Tensor:
 set_tensor_type(Tensor)
 add_hints(Tensor)
 
-__all__ = ["ArrayLike", "HookHandle", "Tensor", "as_array", "plain_tensor", "tensor_at", "tensor_of", "twin"]
+__all__ = ["ArrayLike", "HookHandle", "Tensor", "alias_of", "as_array", "plain_tensor", "tensor_at", "tensor_of"]

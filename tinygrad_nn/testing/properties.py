@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..core.graph import Spec
-from ..core.op import spread
+from ..core.op import expand_variadic
 from ..tensor.tensor import Tensor, plain_tensor
 from .check import check_problem
 from .oracle import estimate
@@ -257,7 +257,7 @@ def rules_read_what_they_say(case: Case) -> None:
     for i in chosen:
         keep = op.reads[1 << i]
         if op.variadic:
-            keep = spread(op, keep, len(values))
+            keep = expand_variadic(op, keep, len(values))
         saved = [x if kept else _spec(x) for x, kept in zip(values, keep, strict=False)]
         result = out if keep[-1] else tuple(map(_spec, out)) if isinstance(out, tuple) else _spec(out)
         with np.errstate(all="ignore"):

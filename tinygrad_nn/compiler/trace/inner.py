@@ -221,7 +221,7 @@ class Inner(Recorder):
     def _is_local(self, tensor: Tensor) -> bool:
         return type(tensor._value) is Traced and tensor._value.variable in self.flows
 
-    def draw(self, generator: Any, method: str, args: tuple[Any, ...]) -> Traced:
+    def sample(self, generator: Any, method: str, *args: Any) -> Traced:
         """Refuse: the derivative of a body computes it again, and would draw other numbers."""
         self._refuse(
             f"draws random numbers ({method})",

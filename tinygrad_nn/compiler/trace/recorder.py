@@ -29,13 +29,13 @@ from .variables import variables
 _PYTHON = (bool, int, float)
 
 
-def _draw_definition(generator: Any, *, method: str, args: tuple[Any, ...]) -> Any:
+def _sample_definition(generator: Any, *, method: str, args: tuple[Any, ...]) -> Any:
     """Random numbers, new ones at each call."""
     return getattr(generator, method)(*args)
 
 
 #: Registered nowhere: what a random generator gives stands in programs only.
-draw = define(_draw_definition, name="draw", differentiable=False)
+sample = define(_sample_definition, name="draw", differentiable=False)
 
 
 class Recorder(Store):
@@ -303,8 +303,8 @@ class Recorder(Store):
 
     # --- random numbers ----------------------------------------------------------------------------------------------
 
-    def draw(self, generator: Any, method: str, args: tuple[Any, ...]) -> Traced:
-        """What stands for random numbers, which the program draws anew at each call."""
+    def sample(self, generator: Any, method: str, *args: Any) -> Traced:
+        """What stands for random numbers, which the program samples anew at each call."""
         if any(type(x) is Traced for x in args):
             raise TypeError(
                 f"compile: {method} is drawn with parameters whose numbers differ from call to call\n  at {user_line()}"
@@ -319,7 +319,7 @@ class Recorder(Store):
         value = getattr(generator, method)(*args)
         value = np.asarray(value)[()]
         out = self.program.var(value.shape, value.dtype)
-        self._append(Step(draw, (known[1],), {"method": method, "args": args}, (out,)))
+        self._append(Step(sample, (known[1],), {"method": method, "args": args}, (out,)))
         return self.traced(out, value)
 
     # --- names -------------------------------------------------------------------------------------------------------

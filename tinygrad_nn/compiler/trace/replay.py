@@ -54,7 +54,7 @@ def push(program: Program, inputs: Sequence[Any], tangents: Sequence[Any]) -> tu
         outs = replay(program, given)
     roots = [out._node if isinstance(out, Tensor) else None for out in outs]
     seeds: dict[Any, Any] = {x._node: t for x, t in zip(given, tangents, strict=True) if t is not None}
-    pushed, _ = push_forward([root for root in roots if root is not None], seeds, start)
+    pushed = push_forward([root for root in roots if root is not None], seeds, start)
     return outs, [None if root is None else as_tensor(pushed.get(root)) for root in roots]
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ...core.store import sample
 from ...tensor.random import as_generator
-from ...tensor.sampling import sampled
 from ...tensor.tensor import plain_tensor
 from ..checks import as_operand, check_probability
 from .activation import SELU_ALPHA, SELU_SCALE
@@ -110,7 +110,7 @@ def _check(p: float, inplace: bool) -> None:
 
 def _kept(shape: tuple[int, ...], p: float, generator: Any) -> Any:
     """Where nothing is dropped."""
-    return sampled(as_generator(generator), "random", shape, np.float32) >= p
+    return sample(as_generator(generator), "random", shape, np.float32) >= p
 
 
 def _dtype(x: Any) -> np.dtype[Any]:
