@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from contextlib import ContextDecorator
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
 
-from .graph import mode, modes
+from .graph import mode
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
-class _Decorating(mode, ContextDecorator):
-    """A mode that is also a decorator."""
-
-    _setting: tuple[str, bool]
+class _Decorating(mode):
+    """A mode that is also a decorator; each call of the decorated function enters it afresh."""
 
     def __init__(self) -> None:
         super().__init__(*self._setting)
+
+    _setting: tuple[str, bool]
+
+    def __call__(self, function: F) -> F:
+        @wraps(function)
+        def inside(*args: Any, **kwargs: Any) -> Any:
+            with type(self)():
+                return function(*args, **kwargs)
+
+        return inside  # type: ignore[return-value]
 
 
 class no_grad(_Decorating):
@@ -94,6 +106,8 @@ class keep_values(_Decorating):
 
 def is_grad_enabled() -> bool:
     """Whether operations are being recorded in this thread."""
+    from .graph import modes
+
     return modes.recording
 
 
