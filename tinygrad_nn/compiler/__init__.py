@@ -1,11 +1,11 @@
 """Compiling: a function recorded once, rewritten, and run as plain NumPy source from then on.
 
-The way of a function: `trace` makes a program of one call (`recorder`, `recording`; `control` and `inner` for loops and
-branches), in the form of `ir`; `rewrite.simplify` makes an equal one that computes less; `targets.numpy` gives each step
-its memory (`plan`, `blocks`) and writes the source (`lowering`, `naming`, `kernel_source`, `emit`; `standalone` a file of
-it); `call` checks the arguments of a call, reads the state and puts it back; `compiled` holds all of it together.
-`differentiable` is for results that are differentiated outside. For JAX nothing is written: an interpreter in
-`targets.jax` computes the steps by a table, while JAX traces it.
+The way of a function: `trace` makes a program of one call (`recorder`, `recording`; `control` and `inner` for loops
+and branches), in the form of `ir`; `rewrite.simplify` makes an equal one that computes less; `targets.numpy` gives
+each step its memory (`plan`, `blocks`) and writes the source (`lowering`, `naming`, `kernel_source`, `emit`;
+`standalone` a file of it); `call` checks the arguments of a call, reads the state and puts it back; `compiled` holds
+all of it together. `differentiable` is for results that are differentiated outside. For JAX nothing is written: an
+interpreter in `targets.jax` computes the steps by a table, while JAX traces it.
 """
 
 from __future__ import annotations
