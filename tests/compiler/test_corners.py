@@ -245,7 +245,7 @@ def drop_first(program, *_):
     [
         ("targets.numpy.plan", "_sink"),
         ("targets.numpy.plan", "in_blocks"),
-        ("rewrite.simplify", "leave_guards_out"),
+        ("rewrite.simplify", "leave_keep_zeros_out"),
         ("rewrite.simplify", "move_scales"),
         ("rewrite.simplify", "remove_dead"),
     ],

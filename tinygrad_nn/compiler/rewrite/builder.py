@@ -10,10 +10,10 @@ import numpy as np
 from ...core.define import Op, registry
 from ..ir import Program, Step, Var
 
-#: A rule looks at a step that is to be added, and gives what can stand for its result, or None.
-Rule = Callable[["Builder", Step], Any]
+#: A pattern looks at a step that is to be added, and gives what can stand for its result, or None.
+Pattern = Callable[["Builder", Step], Any]
 
-#: What rules of every elementwise op stand under, where those of one op stand under its name.
+#: What patterns of every elementwise op stand under, where those of one op stand under its name.
 ELEMENTWISE = "elementwise"
 
 #: Constants of at most this many elements are computed while a program is built, and compared by value.
@@ -21,21 +21,21 @@ SMALL = 4096
 
 
 class Builder:
-    """Copies a program, with rules applied to every step.
+    """Copies a program, with patterns applied to every step.
 
     Parameters
     ----------
     program : Program
         Left as it is; the variables of the new one are new where steps are new.
-    rules : mapping of str to sequence of Rule
+    patterns : mapping of str to sequence of Pattern
         By the op's name; under `ELEMENTWISE`, of every elementwise op of the library, before its own.
     """
 
-    def __init__(self, program: Program, rules: dict[str, list[Rule]]) -> None:
+    def __init__(self, program: Program, patterns: dict[str, list[Pattern]]) -> None:
         self.old = program
         self.new = Program(program.name)
         self.new._count = program._count
-        self.rules = rules
+        self.patterns = patterns
         self.producer: dict[Var, Step] = {}
         self._known: dict[Any, tuple[Any, ...]] = {}
         self._substitutes: dict[Var, Any] = {}
@@ -76,7 +76,7 @@ class Builder:
             return self.new.var(like.shape, like.dtype, "constant", value=x, weak=like.weak)
         raise AssertionError(f"{like!r} was replaced by {x!r}")
 
-    # --- what rules use ----------------------------------------------------------------------------------------------
+    # --- what patterns use --------------------------------------------------------------------------------------------
 
     def add(self, name: str, *inputs: Any, **params: Any) -> Any:
         """The result of an elementwise op on variables and numbers."""
@@ -111,9 +111,9 @@ class Builder:
     # --- adding ------------------------------------------------------------------------------------------------------
 
     def _add(self, step: Step) -> tuple[Any, ...]:
-        general = self.rules.get(ELEMENTWISE, ()) if step.op.elementwise and _is_registered(step.op) else ()
-        for rule in (*general, *self.rules.get(step.name, ())):
-            found = rule(self, step)
+        general = self.patterns.get(ELEMENTWISE, ()) if step.op.elementwise and _is_registered(step.op) else ()
+        for pattern in (*general, *self.patterns.get(step.name, ())):
+            found = pattern(self, step)
             if found is not None:
                 return found if type(found) is tuple else (found,)
         folded = self._folded(step)

@@ -22,7 +22,7 @@ import numpy as np
 from ...core.define import define
 from ...ops.layers.window import padded, sliding
 from ..ir import Program, Step, Var
-from .builder import Builder, Rule
+from .builder import Builder, Pattern
 
 #: Bytes of columns up to which a whole batch is worth it: beyond, the convolution's own kernel makes them in parts.
 MOST_BYTES = 1 << 25
@@ -254,20 +254,20 @@ class Group:
 # --- finding them ----------------------------------------------------------------------------------------------------
 
 
-def rules_for(program: Program, rules: dict[str, list[Rule]]) -> dict[str, list[Rule]]:
-    """The rules, and those that put another order in the place of what was found in a program."""
-    instead: dict[Var, Rule] = {}
+def patterns_for(program: Program, patterns: dict[str, list[Pattern]]) -> dict[str, list[Pattern]]:
+    """The patterns, and those that put another order in the place of what was found in a program."""
+    instead: dict[Var, Pattern] = {}
     names: set[str] = set()
     for group in _groups(program):
         _put_instead(program, group, instead, names)
     if not instead:
-        return rules
+        return patterns
 
     def replace(builder: Builder, step: Step) -> Any:
         made = instead.pop(step.outputs[0], None)
         return None if made is None else made(builder, step)
 
-    return {**rules, **{name: [replace, *rules.get(name, [])] for name in names}}
+    return {**patterns, **{name: [replace, *patterns.get(name, [])] for name in names}}
 
 
 def _groups(program: Program) -> list[Group]:
@@ -349,9 +349,9 @@ def _is_zero(x: Any) -> bool:
     return type(value) is not Var and bool(value == 0)
 
 
-def _put_instead(program: Program, group: Group, instead: dict[Var, Rule], names: set[str]) -> None:
-    def put(step: Step, rule: Rule) -> None:
-        instead[step.out] = rule
+def _put_instead(program: Program, group: Group, instead: dict[Var, Pattern], names: set[str]) -> None:
+    def put(step: Step, pattern: Pattern) -> None:
+        instead[step.out] = pattern
         names.add(step.name)
 
     put(group.pool, group.pooling)

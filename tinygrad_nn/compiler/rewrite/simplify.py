@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from ..ir import Program, Step, Var, check
 from ..trace.recording import Recording
 from .builder import Builder, remove_dead
+from .keep_zeros import leave_keep_zeros_out
 from .loops import bodies, prune
-from .phases import rules_for
-from .rules import LOWER, STABLE
+from .patterns import LOWER, STABLE
+from .phases import patterns_for
 from .scale import move_scales
-from .zero_guards import leave_guards_out
 
 
 @dataclass
@@ -25,7 +25,7 @@ class Simplified:
     witnesses : list of Var
         What must be finite for the quick form to be right.
     careful : Program or None
-        The form with all guards, for when it is not.
+        The form with all masks of zero gradients, for when it is not.
     """
 
     program: Program
@@ -39,9 +39,9 @@ def simplify(program: Program) -> Simplified:
     careful = None
     quick = copied(stable)
     gradients = {var for step in quick.steps for var in step.outputs if var.name.startswith("d:")}
-    witnesses = leave_guards_out(quick)
+    witnesses = leave_keep_zeros_out(quick)
     if witnesses:
-        check(quick, "leaving out guards")
+        check(quick, "leaving out masks of zero gradients")
         careful = Builder(stable, LOWER).build()
         check(careful, "lowering the careful form")
         kept = quick.results
@@ -82,7 +82,7 @@ def _with_short_bodies(program: Program) -> Program:
 
 
 def _lowered(program: Program, gradients: set[Var], witnesses: list[Var]) -> Program:
-    lowered = Builder(program, rules_for(program, LOWER)).build()
+    lowered = Builder(program, patterns_for(program, LOWER)).build()
     check(lowered, "lowering")
     move_scales(lowered, gradients, witnesses)
     check(lowered, "moving scales")

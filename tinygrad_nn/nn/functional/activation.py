@@ -146,7 +146,7 @@ def silu(input: Any, inplace: bool = False) -> Any:
 
 
 def mish(input: Any, inplace: bool = False) -> Any:
-    """Elementwise x·_tanh(log(1 + eˣ)) (Misra, 2019)."""
+    """Elementwise x·tanh(log(1 + eˣ)) (Misra, 2019)."""
     return input * _tanh(elementwise.softplus(input))
 
 

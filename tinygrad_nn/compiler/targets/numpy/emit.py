@@ -177,7 +177,7 @@ class Emitter:
         return ", ".join([self._arguments(), *(self.names(x) for x in self._draws())])
 
     def _careful_function(self, program: Program) -> list[str]:
-        """The program with all guards, in plain NumPy: it is hardly ever called."""
+        """The program with all masks of zero gradients, in plain NumPy: it is hardly ever called."""
         given = (*self.plan.program.inputs, *self.plan.program.state, *self._draws())
         plain = Plain(self.module, f"{self.function}_carefully", program, {x: self.names(x) for x in given})
         return plain.lines("The same with zero gradients kept zero where they meet infinity or NaN.")

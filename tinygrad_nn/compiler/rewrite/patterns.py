@@ -1,6 +1,6 @@
-"""Rewriting rules: each gives, for a step of one op, something equal that is shorter, exacter or faster.
+"""Rewriting patterns: each gives, for a step of one op, something equal that is shorter, exacter or faster.
 
-A rule is called with the builder and the step, whose inputs are those of the new program, and returns what can stand
+A pattern is called with the builder and the step, whose inputs are those of the new program, and returns what can stand
 for the result, or None. `IDENTITIES` always hold; `STABLE` put formulas that do not overflow in the place of those that
 can; `LOWER` write composed operations in those that NumPy has a single call for.
 """
@@ -13,7 +13,7 @@ import numpy as np
 
 from ...ops.layers.loss import LEAST_VARIANCE
 from ..ir import Step, Var
-from .builder import ELEMENTWISE, Builder, Rule, is_weak
+from .builder import ELEMENTWISE, Builder, Pattern, is_weak
 
 _NUMBERS = (bool, int, float, np.generic)
 
@@ -162,8 +162,8 @@ def _where(builder: Builder, step: Step) -> Any:
     return None
 
 
-def _guard(builder: Builder, step: Step) -> Any:
-    """No guard is needed where the gradient is no zero, or where the product's other factors are finite numbers."""
+def _zero_mask(builder: Builder, step: Step) -> Any:
+    """No mask is needed where the gradient is no zero, or where the product's other factors are finite numbers."""
     g, r, x = step.inputs
     same = uniform(g)
     g = g if same is None else same
@@ -447,7 +447,7 @@ def _reduction(builder: Builder, name: str, x: Var, step: Step, shape: tuple[int
     return builder.put(name, (x,), shape, x.dtype, {"axis": step.params["axis"], "keepdims": True})
 
 
-IDENTITIES: dict[str, list[Rule]] = {
+IDENTITIES: dict[str, list[Pattern]] = {
     ELEMENTWISE: [_spread_operand],
     "add": [_add],
     "subtract": [_subtract],
@@ -455,7 +455,7 @@ IDENTITIES: dict[str, list[Rule]] = {
     "divide": [_divide],
     "power": [_power],
     "where": [_where],
-    "zero_where_zero": [_guard],
+    "zero_where_zero": [_zero_mask],
     "alias": [_forward],
     "copy": [_forward],
     "astype": [_forward],
@@ -470,14 +470,14 @@ IDENTITIES: dict[str, list[Rule]] = {
     "matrix_transpose": [_transposed_twice],
 }
 
-STABLE: dict[str, list[Rule]] = {
+STABLE: dict[str, list[Pattern]] = {
     **IDENTITIES,
     "log": [_log],
     "binary_cross_entropy": [_binary_cross_entropy],
     "multiply": [_cancelled, _multiply],
 }
 
-LOWER: dict[str, list[Rule]] = {
+LOWER: dict[str, list[Pattern]] = {
     **IDENTITIES,
     "multiply": [_multiply, _slope_last],
     "linear": [_linear],

@@ -1,8 +1,8 @@
-"""Guards of zero gradients, left out where a cheap look at the result can tell that none was needed.
+"""Masks of zero gradients, left out where a cheap look at the result can tell that none was needed.
 
 The engine keeps a gradient that is zero at zero when it is multiplied by something infinite or NaN
-(`zero_where_zero`). That changes something only where the product r is not finite. So a program may leave the guards
-out and look whether something that r goes into is finite: if not, the careful form of the program, with all guards,
+(`zero_where_zero`). That changes something only where the product r is not finite. So a program may leave the masks
+out and look whether something that r goes into is finite: if not, the careful form of the program, with all of them,
 computes everything again.
 """
 
@@ -12,22 +12,22 @@ from ..ir import Program, Step, Var
 from .builder import remove_dead
 
 
-def leave_guards_out(program: Program) -> list[Var]:
-    """Take all guards from a program.
+def leave_keep_zeros_out(program: Program) -> list[Var]:
+    """Take all masks from a program.
 
     Returns
     -------
     list of Var
-        What must be finite for the results to be right, the smallest that do; empty if there was no guard.
+        What must be finite for the results to be right, the smallest that do; empty if there was no mask.
     """
-    if not any(map(_is_guard, program.steps)):
+    if not any(map(_is_mask, program.steps)):
         return []
     same: dict[Var, object] = {}
     products: list[Var] = []
     steps = []
     for step in program.steps:
         step.inputs = tuple([same.get(x, x) if type(x) is Var else x for x in step.inputs])
-        if _is_guard(step):
+        if _is_mask(step):
             _, r, x = step.inputs
             same[step.out] = x
             if type(x) is Var and x.kind == "result" and not x.name:
@@ -42,8 +42,8 @@ def leave_guards_out(program: Program) -> list[Var]:
     return _witnesses(program, list(dict.fromkeys(products)))
 
 
-def _is_guard(step: Step) -> bool:
-    """Whether a step is a guard, and what it lets pass has the shape of its result already."""
+def _is_mask(step: Step) -> bool:
+    """Whether a step is a mask, and what it lets pass has the shape of its result already."""
     if step.name != "zero_where_zero":
         return False
     x, out = step.inputs[2], step.out
