@@ -328,11 +328,11 @@ def test_bodies_that_jax_cannot_compute_are_run_by_numpy():
 
 
 def test_a_program_is_traced_once(monkeypatch):
-    from tinygrad_nn.compiler.targets.jax.rows.table import ROWS
+    from tinygrad_nn.compiler.targets.jax.lowerings.table import LOWERINGS
 
     calls = []
-    softmax = ROWS["softmax"]
-    monkeypatch.setitem(ROWS, "softmax", lambda *given, **settings: calls.append(1) or softmax(*given, **settings))
+    softmax = LOWERINGS["softmax"]
+    monkeypatch.setitem(LOWERINGS, "softmax", lambda *given, **settings: calls.append(1) or softmax(*given, **settings))
     op = own_op()
     runner = JaxRunner(recorded(lambda x: (tg.softmax(x), tg.softmax(op(tg.softmax(x)))), np.ones(3)).program)
     assert not calls
@@ -343,9 +343,9 @@ def test_a_program_is_traced_once(monkeypatch):
 
 @pytest.mark.parametrize("wrong", [lambda call, x: x[:1], lambda call, x: x + 1j])
 def test_what_is_not_as_recorded_is_noticed(monkeypatch, wrong):
-    from tinygrad_nn.compiler.targets.jax.rows.table import ROWS
+    from tinygrad_nn.compiler.targets.jax.lowerings.table import LOWERINGS
 
-    monkeypatch.setitem(ROWS, "exp", wrong)
+    monkeypatch.setitem(LOWERINGS, "exp", wrong)
     runner = JaxRunner(recorded(lambda x: tg.exp(x) + 1.0, np.ones(3)).program)
     with pytest.raises(AssertionError, match="JAX gives .* please report this"):
         runner([np.ones(3)], [])

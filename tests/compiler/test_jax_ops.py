@@ -15,7 +15,7 @@ from tinygrad_nn.core.define import registry
 
 pytest.importorskip("jax")
 
-from tinygrad_nn.compiler.targets.jax.rows import row_of
+from tinygrad_nn.compiler.targets.jax.lowerings import lowering_of
 
 for module in pkgutil.walk_packages(tg.__path__, "tinygrad_nn."):
     import_module(module.name)
@@ -96,9 +96,9 @@ ON_THE_HOST = {"checked_rows", "nonzero", "normalize", "part"} | {
 }
 
 
-def test_no_op_loses_its_row():
+def test_no_op_loses_its_lowering():
     """A new op needs none: until it has one, its kernel computes it on the host."""
-    without = {name for name in OPS if row_of(registry[name]) is None}
+    without = {name for name in OPS if lowering_of(registry[name]) is None}
     assert without >= ON_THE_HOST
     assert not [name for name in without if registry[name].ufunc is not None]
     assert len(OPS) - len(without) >= 159

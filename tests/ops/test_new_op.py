@@ -16,7 +16,7 @@ ASKING = """
 """
 #: Tests of theirs that look at all operations in one.
 OF_ALL = (
-    "has_a_row or loses_its_row or (special_values and float64) or the_reference or rows_are_of or what_is_there "
+    "has_a_row or loses_its_lowering or (special_values and float64) or the_reference or rows_are_of or what_is_there "
     "or names_that or names_are"
 )
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...ir import Program, Step, Var, spec
 from ...quote import one_line
-from .rows import Call, NoCounterpart, cast, dtype_of, row_of
+from .lowerings import Call, NoCounterpart, cast, dtype_of, lowering_of
 
 #: Something that must not be true after a call: where, the error, its message.
 Check = tuple[Any, type[Exception], str]
@@ -54,12 +54,12 @@ class Interpreter:
     def _compute(self, step: Step) -> None:
         if step.name == "draw":  # by NumPy, before the call
             return
-        row = row_of(step.op)
-        if row is None:
+        lowering = lowering_of(step.op)
+        if lowering is None:
             raise NoCounterpart
         checks: list[Check] = []
         call = Call(step, lambda *check: checks.append(check), _function)
-        made = row(call, *map(self.value, step.inputs), **step.params)
+        made = lowering(call, *map(self.value, step.inputs), **step.params)
         results = made if isinstance(made, tuple | list) else (made,)
         self.known.update((x, _as_recorded(value, x)) for x, value in zip(step.outputs, results, strict=True))
         self.checks += checks
@@ -71,7 +71,7 @@ def _constant(x: Var) -> Any:
 
 
 def _as_recorded(value: Any, x: Var) -> Any:
-    """What a row made, in the dtype that was recorded, which NumPy's rules gave."""
+    """What a lowering made, in the dtype that was recorded, which NumPy's rules gave."""
     if np.shape(value) != x.shape or (dtype_of(value).kind == "c" and x.dtype.kind != "c"):
         raise AssertionError(f"JAX gives {dtype_of(value)}{list(np.shape(value))} for {x!r}; please report this")
     return cast(value, x.dtype)
@@ -131,7 +131,7 @@ class Pieces:
         steps = self.program.steps
         while self._done < len(steps) or not self._found:
             start = self._done
-            if not steps or row_of(steps[start].op) is not None or steps[start].name == "draw":
+            if not steps or lowering_of(steps[start].op) is not None or steps[start].name == "draw":
                 piece = Piece(self, start)
                 yield piece
                 if piece.end > start or not steps:

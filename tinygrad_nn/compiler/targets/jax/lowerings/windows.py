@@ -1,4 +1,4 @@
-"""Rows for convolution and pooling. Adjoints are transposed by JAX itself, which has them built in."""
+"""Lowerings for convolution and pooling. Adjoints are transposed by JAX itself, which has them built in."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from .....ops.layers.window import Ints, Pairs, sliding
-from .table import Call, Row, cast, formula, row
+from .table import Call, Lowering, cast, formula, lowering
 
 
-def _sliding(*names: str, as_given: bool = False) -> Callable[[Row], Row]:
+def _sliding(*names: str, as_given: bool = False) -> Callable[[Lowering], Lowering]:
     """Register a function of inputs, in the dtype of the result or as they are given, and settings for each axis."""
 
-    def register(f: Row) -> Row:
+    def register(f: Lowering) -> Lowering:
         def along_all_axes(call: Call, *inputs: Any, **settings: Any) -> Any:
             if not as_given:
                 inputs = tuple(cast(x, call.out.dtype) for x in inputs)
@@ -27,7 +27,7 @@ def _sliding(*names: str, as_given: bool = False) -> Callable[[Row], Row]:
                 settings["counted"] = sliding(window, None, settings["counted"], 1)[1]
             return f(*inputs, **settings)
 
-        row(*names)(along_all_axes)
+        lowering(*names)(along_all_axes)
         return f
 
     return register
@@ -189,13 +189,13 @@ def _adaptive_largest(x: Any, *, counts: Ints) -> Any:
     return _by_cell(lambda cell: jnp.max(_flat(x, cell), -1), x, counts)
 
 
-@row("adaptive_max_pool_indices")
+@lowering("adaptive_max_pool_indices")
 def _adaptive_place(call: Call, x: Any, *, counts: Ints) -> Any:
     order = np.arange(np.prod(x.shape[2:], dtype=int)).reshape(1, 1, *x.shape[2:])
     return _by_cell(lambda cell: jnp.asarray(_flat(order, cell)[0, 0])[jnp.argmax(_flat(x, cell), -1)], x, counts)
 
 
-@row("mean_at_adaptive_maxima")
+@lowering("mean_at_adaptive_maxima")
 def _adaptive_mean(call: Call, h: Any, x: Any, out: Any) -> Any:
     def mean(cell: Any, largest: Any) -> Any:
         chosen = _flat(x, cell) == largest[..., None]
@@ -204,6 +204,6 @@ def _adaptive_mean(call: Call, h: Any, x: Any, out: Any) -> Any:
     return cast(_by_cell(mean, x, out.shape[2:], out), h.dtype)
 
 
-@row("spread_to_adaptive_maxima")
+@lowering("spread_to_adaptive_maxima")
 def _adaptive_spread(call: Call, g: Any, x: Any, out: Any) -> Any:
     return _transposed(lambda h: _adaptive_mean(call, h, x, out), g, x.shape)

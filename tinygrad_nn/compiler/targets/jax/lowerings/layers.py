@@ -1,4 +1,4 @@
-"""Rows for losses and labels."""
+"""Lowerings for losses and labels."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from .table import Call, cast, row, varies
+from .table import Call, cast, lowering, varies
 
 
 def _reduced(losses: Any, reduction: str) -> Any:
@@ -18,17 +18,17 @@ def _reduced(losses: Any, reduction: str) -> Any:
     return jnp.mean(losses) if losses.dtype.char == "e" else jnp.sum(losses) / losses.size
 
 
-@row("one_hot")
+@lowering("one_hot")
 def _one_hot(call: Call, labels: Any, *, num_classes: int, dtype: Any) -> Any:
     return jnp.asarray(labels)[..., None] == jnp.arange(num_classes)
 
 
-@row("mse_loss")
+@lowering("mse_loss")
 def _mse_loss(call: Call, x: Any, target: Any, *, reduction: str) -> Any:
     return _reduced(jnp.square(cast(x, call.out.dtype) - cast(target, call.out.dtype)), reduction)
 
 
-@row("binary_cross_entropy")
+@lowering("binary_cross_entropy")
 def _binary_cross_entropy(call: Call, x: Any, target: Any, *, reduction: str) -> Any:
     x, target = cast(x, call.out.dtype), cast(target, call.out.dtype)
     call.refuse(
@@ -42,20 +42,20 @@ def _binary_cross_entropy(call: Call, x: Any, target: Any, *, reduction: str) ->
     return _reduced(jnp.where(jnp.sum(losses) <= 100.0, losses, (target - 1) * no - target * yes), reduction)
 
 
-@row("binary_cross_entropy_with_logits")
+@lowering("binary_cross_entropy_with_logits")
 def _with_logits(call: Call, x: Any, target: Any, *, reduction: str) -> Any:
     x, target = cast(x, call.out.dtype), cast(target, call.out.dtype)
     return _reduced(jnp.maximum(x, 0) - x * target + jnp.log1p(jnp.exp(-jnp.abs(x))), reduction)
 
 
-@row("checked_labels")
+@lowering("checked_labels")
 def _checked_labels(call: Call, labels: Any, *, name: str, classes: int) -> Any:
     message = f"{name}: labels must be in 0 … {classes - 1}, as there are {classes} classes"
     call.refuse((labels < 0) | (labels >= classes), ValueError, message)
     return labels
 
 
-@row("cross_entropy")
+@lowering("cross_entropy")
 def _cross_entropy(call: Call, x: Any, labels: Any, *, reduction: str) -> Any:
     classes = np.shape(x)[-1]
     if varies(labels):

@@ -1,4 +1,4 @@
-"""Rows for sums, extremes, and what is made of them."""
+"""Lowerings for sums, extremes, and what is made of them."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ import jax.numpy as jnp
 import numpy as np
 
 from .....ops.reductions.axes import reduced_count
-from .table import Call, cast, dtype_of, formula, row, under_its_name
+from .table import Call, cast, dtype_of, formula, lowering, under_its_name
 
 
-@row("sum", "prod", "cumulative_sum", "cumulative_prod")
+@lowering("sum", "prod", "cumulative_sum", "cumulative_prod")
 def _sum(call: Call, x: Any, **settings: Any) -> Any:
     """In the dtype of the result."""
     return under_its_name(call, x, **{**settings, "dtype": call.out.dtype})
 
 
-row("max", "min", "any", "all", "argmax", "argmin", "count_nonzero")(under_its_name)
+lowering("max", "min", "any", "all", "argmax", "argmin", "count_nonzero")(under_its_name)
 
 
-@row("mean")
+@lowering("mean")
 def _mean(call: Call, x: Any, *, axis: Any, keepdims: bool) -> Any:
     if call.out.dtype.char == "e":
         return jnp.mean(x, axis=axis, keepdims=keepdims)
     return jnp.sum(x, axis=axis, keepdims=keepdims) / reduced_count(np.shape(x), axis)
 
 
-@row("var", "std")
+@lowering("var", "std")
 def _variance(call: Call, x: Any, *, axis: Any, correction: float, keepdims: bool) -> Any:
     count = reduced_count(np.shape(x), axis)
     given = dtype_of(x)
@@ -38,7 +38,7 @@ def _variance(call: Call, x: Any, *, axis: Any, correction: float, keepdims: boo
     return jnp.sqrt(variance) if call.step.op.name == "std" else variance
 
 
-@row("sum_to")
+@lowering("sum_to")
 def _sum_to(call: Call, x: Any, *, shape: tuple[int, ...]) -> Any:
     given = np.shape(x)
     lead = len(given) - len(shape)

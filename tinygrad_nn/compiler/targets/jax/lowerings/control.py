@@ -1,4 +1,4 @@
-"""Rows for loops and branches, whose bodies are programs themselves."""
+"""Lowerings for loops and branches, whose bodies are programs themselves."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from ....ir import Program
-from .table import Call, NoCounterpart, cast, dtype_of, row
+from .table import Call, NoCounterpart, cast, dtype_of, lowering
 
 
 def _exact(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -16,7 +16,7 @@ def _exact(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(cast(x, dtype_of(x)) for x in inputs)
 
 
-@row("scan")
+@lowering("scan")
 def _scan(
     call: Call,
     *inputs: Any,
@@ -37,13 +37,13 @@ def _scan(
     return (*last, *rows)
 
 
-@row("cond")
+@lowering("cond")
 def _cond(call: Call, choice: Any, *operands: Any, then: Program, otherwise: Program) -> Any:
     branches = call.function(then), call.function(otherwise)
     return jax.lax.cond(cast(choice, np.bool_), *branches, *_exact(operands))
 
 
-@row("while_loop")
+@lowering("while_loop")
 def _while_loop(call: Call, *inputs: Any, test: Program, body: Program, consts: int, history: Any) -> Any:
     if history:  # of a length that only the loop tells
         raise NoCounterpart

@@ -1,4 +1,4 @@
-"""Rows for picking elements by index, and for writing to them."""
+"""Lowerings for picking elements by index, and for writing to them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .....ops.shapes.indexing import ARRAY, _distinct
-from .table import Call, NoCounterpart, cast, dtype_of, formula, row, varies
+from .table import Call, NoCounterpart, cast, dtype_of, formula, lowering, varies
 
 Shape = tuple[int, ...]
 
@@ -75,19 +75,19 @@ def _last_ones(places: Any, size: int) -> Any:
     return jnp.full(size, -1).at[places].max(numbers)[places] == numbers
 
 
-@row("index")
+@lowering("index")
 def _index(call: Call, x: Any, *arrays: Any, key: tuple[Any, ...]) -> Any:
     return jnp.asarray(x)[_key(call, key, arrays, np.shape(x))]
 
 
-@row("scatter_add")
+@lowering("scatter_add")
 def _scatter_add(call: Call, g: Any, *arrays: Any, key: tuple[Any, ...], shape: Shape) -> Any:
     dtype = np.dtype(np.float32) if call.out.dtype.char == "e" else call.out.dtype
     places = jnp.zeros(shape, dtype).at[_key(call, key, arrays, shape)]
     return places.set(cast(g, dtype)) if _plainly(arrays) else places.add(cast(g, dtype))
 
 
-@row("index_update")
+@lowering("index_update")
 def _index_update(call: Call, x: Any, value: Any, *arrays: Any, key: tuple[Any, ...]) -> Any:
     shape = np.shape(x)
     new = cast(value, call.out.dtype)
@@ -113,7 +113,7 @@ def _masked(x: Any, new: Any, arrays: tuple[Any, ...], key: tuple[Any, ...]) -> 
     return jnp.where(jnp.reshape(mask, mask.shape + (1,) * (np.ndim(x) - mask.ndim)), new, x)
 
 
-@row("wins")
+@lowering("wins")
 def _wins(call: Call, *arrays: Any, key: tuple[Any, ...], shape: Shape) -> Any:
     return _last_ones(_places(shape, _key(call, key, arrays, shape)), prod(shape))
 

@@ -1,4 +1,4 @@
-"""Rows for operations element by element.
+"""Lowerings for operations element by element.
 
 Most need none: where an op's kernel is a ufunc or an operator, jax.numpy has a function of the op's name.
 """
@@ -11,22 +11,22 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import erfc
 
-from .table import Call, NoCounterpart, cast, common_dtype, dtype_of, formula, row, under_its_name, varies
+from .table import Call, NoCounterpart, cast, common_dtype, dtype_of, formula, lowering, under_its_name, varies
 
 
 def of_numpys_name(call: Call, *inputs: Any) -> Any:
-    """The row of such an op: in the dtype of the result, or in the one in which NumPy compares."""
+    """The lowering of such an op: in the dtype of the result, or in the one in which NumPy compares."""
     dtype = call.out.dtype if call.out.dtype.kind != "b" else common_dtype(call.step.inputs)
     return under_its_name(call, *(cast(x, dtype) for x in inputs))
 
 
-@row("absolute", "real", "imag", "conjugate")
+@lowering("absolute", "real", "imag", "conjugate")
 def _of_parts(call: Call, x: Any) -> Any:
     """Takes complex numbers to real ones."""
     return under_its_name(call, x if dtype_of(x).kind == "c" else cast(x, call.out.dtype))
 
 
-@row("floor", "ceil", "trunc")
+@lowering("floor", "ceil", "trunc")
 def _to_whole(call: Call, x: Any) -> Any:
     return x if call.out.dtype.kind in "biu" else under_its_name(call, cast(x, call.out.dtype))
 
@@ -43,12 +43,12 @@ def _round(x: Any, *, decimals: int) -> Any:
     return jnp.round(x * factor) / factor if decimals > 0 else jnp.round(x / factor) * factor
 
 
-@row("signbit")
+@lowering("signbit")
 def _signbit(call: Call, x: Any) -> Any:
     return jnp.signbit(x if dtype_of(x).kind == "f" else cast(x, np.float64))
 
 
-@row("power")
+@lowering("power")
 def _power(call: Call, x: Any, y: Any) -> Any:
     dtype = call.out.dtype
     if dtype.kind in "iu" and varies(y) and y.dtype.kind == "i":
@@ -74,7 +74,7 @@ def _remainder(x: Any, y: Any) -> Any:
     return jnp.where(rest == 0, jnp.copysign(rest, y), rest)
 
 
-@row("where")
+@lowering("where")
 def _where(call: Call, condition: Any, x: Any, y: Any) -> Any:
     return jnp.where(cast(condition, np.bool_), cast(x, call.out.dtype), cast(y, call.out.dtype))
 
@@ -92,20 +92,20 @@ def _sigmoid(x: Any) -> Any:
     return e / (e + 1)
 
 
-@row("normal_cdf")
+@lowering("normal_cdf")
 def _normal_cdf(call: Call, x: Any) -> Any:
     x = cast(x, dtype_of(x) if dtype_of(x).kind == "f" else np.float64)
     return 0.5 * erfc(cast(x * -(0.5**0.5), np.float64))
 
 
-@row("zero_where_zero")
+@lowering("zero_where_zero")
 def _zero_where_zero(call: Call, g: Any, r: Any, x: Any) -> Any:
     dtype = call.out.dtype
     return jnp.where((g == 0) & ~jnp.isfinite(r), np.zeros((), dtype), cast(x, dtype))
 
 
-row("isfinite", "isinf", "isnan", "logical_and", "logical_or", "logical_xor", "logical_not")(under_its_name)
-row("square", "nan_to_num")(under_its_name)
+lowering("isfinite", "isinf", "isnan", "logical_and", "logical_or", "logical_xor", "logical_not")(under_its_name)
+lowering("square", "nan_to_num")(under_its_name)
 formula("positive", "alias", "copy", "stop_gradient")(lambda x: x)
 formula("reciprocal")(lambda x: jnp.divide(1, x))
 formula("exp2")(lambda x: jnp.power(2.0, x))  # jnp.exp2 loses digits of large numbers

@@ -1,7 +1,7 @@
-"""The table of how JAX computes each operation, and what its rows share.
+"""The table of how JAX computes each operation, and what its lowerings share.
 
-What a row gives is what the op's kernel gives: the same shape and the same numbers up to rounding, infinities and NaN
-too. Its dtype is made the recorded one by the interpreter, as NumPy's rules for dtypes are not JAX's.
+What a lowering gives is what the op's kernel gives: the same shape and the same numbers up to rounding, infinities
+and NaN too. Its dtype is made the recorded one by the interpreter, as NumPy's rules for dtypes are not JAX's.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import numpy as np
 
 from ....ir import Program, Step, Var
 
-Row = Callable[..., Any]
+Lowering = Callable[..., Any]
 
-#: By name of the op: ``row(call, *inputs, **settings)``, where inputs are JAX arrays, or NumPy arrays and numbers where
-#: they are the same in each call.
-ROWS: dict[str, Row] = {}
+#: By name of the op: ``lowering(call, *inputs, **settings)``, where inputs are JAX arrays, or NumPy arrays and numbers
+#: where they are the same in each call.
+LOWERINGS: dict[str, Lowering] = {}
 
 
 class NoCounterpart(Exception):
@@ -29,7 +29,7 @@ class NoCounterpart(Exception):
 
 @dataclass(frozen=True)
 class Call:
-    """What a row can ask for beside its inputs and settings.
+    """What a lowering can ask for beside its inputs and settings.
 
     Attributes
     ----------
@@ -51,28 +51,28 @@ class Call:
         return self.step.out
 
 
-def row(*names: str) -> Callable[[Row], Row]:
-    """Register a row for ops."""
+def lowering(*names: str) -> Callable[[Lowering], Lowering]:
+    """Register a lowering for ops."""
 
-    def register(f: Row) -> Row:
-        ROWS.update(dict.fromkeys(names, f))
+    def register(f: Lowering) -> Lowering:
+        LOWERINGS.update(dict.fromkeys(names, f))
         return f
 
     return register
 
 
-def formula(*names: str) -> Callable[[Row], Row]:
+def formula(*names: str) -> Callable[[Lowering], Lowering]:
     """Register a function of inputs and settings alone: it gets its inputs in the dtype of the result."""
 
-    def register(f: Row) -> Row:
-        row(*names)(lambda call, *inputs, **settings: f(*(cast(x, call.out.dtype) for x in inputs), **settings))
+    def register(f: Lowering) -> Lowering:
+        lowering(*names)(lambda call, *inputs, **settings: f(*(cast(x, call.out.dtype) for x in inputs), **settings))
         return f
 
     return register
 
 
 def under_its_name(call: Call, *inputs: Any, **settings: Any) -> Any:
-    """A row: the function of jax.numpy that has the op's name."""
+    """A lowering: the function of jax.numpy that has the op's name."""
     return getattr(jnp, call.step.op.name)(*inputs, **settings)
 
 

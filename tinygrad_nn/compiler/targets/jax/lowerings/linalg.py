@@ -1,4 +1,4 @@
-"""Rows for products of matrices, and norms."""
+"""Lowerings for products of matrices, and norms."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from .table import Call, cast, dtype_of, formula, no_bools, row
+from .table import Call, cast, dtype_of, formula, lowering, no_bools
 
 
 @formula("matmul")
@@ -39,14 +39,14 @@ def _einsum(*operands: Any, subscripts: str, optimize: Any) -> Any:
     return jnp.einsum(subscripts, *operands)
 
 
-@row("linear_map", "linear")
+@lowering("linear_map", "linear")
 def _linear(call: Call, x: Any, weight: Any, *bias: Any) -> Any:
     dtype = np.result_type(dtype_of(x), dtype_of(weight))
     out = cast(jnp.matmul(cast(x, dtype), cast(weight, dtype).T), call.out.dtype)
     return out + cast(bias[0], call.out.dtype) if bias else out
 
 
-@row("vector_norm")
+@lowering("vector_norm")
 def _vector_norm(call: Call, x: Any, *, axis: Any, keepdims: bool, ord: float) -> Any:
     x = x if dtype_of(x).kind == "c" else cast(x, call.out.dtype)
     return jnp.linalg.vector_norm(x, axis=axis, keepdims=keepdims, ord=ord)
