@@ -134,7 +134,7 @@ class Step:
     @property
     def pure(self) -> bool:
         """Whether it gives the same for the same inputs and changes nothing else."""
-        return self.name != "draw"
+        return self.name != "sample"
 
     def __repr__(self) -> str:
         settings = "".join(f", {k}={v!r}" for k, v in self.params.items())

@@ -35,7 +35,7 @@ def _sample_definition(generator: Any, *, method: str, args: tuple[Any, ...]) ->
 
 
 #: Registered nowhere: what a random generator gives stands in programs only.
-sample = define(_sample_definition, name="draw", differentiable=False)
+sample = define(_sample_definition, name="sample", differentiable=False)
 
 
 class Recorder(Store):

@@ -52,7 +52,7 @@ class Interpreter:
         return self.known[x]
 
     def _compute(self, step: Step) -> None:
-        if step.name == "draw":  # by NumPy, before the call
+        if step.name == "sample":  # by NumPy, before the call
             return
         lowering = lowering_of(step.op)
         if lowering is None:
@@ -131,7 +131,7 @@ class Pieces:
         steps = self.program.steps
         while self._done < len(steps) or not self._found:
             start = self._done
-            if not steps or lowering_of(steps[start].op) is not None or steps[start].name == "draw":
+            if not steps or lowering_of(steps[start].op) is not None or steps[start].name == "sample":
                 piece = Piece(self, start)
                 yield piece
                 if piece.end > start or not steps:
@@ -186,7 +186,7 @@ class Piece:
             self.outputs = self.program.needed
         else:
             later = {*self.program.needed, *(x for step in steps[self.end :] for x in step.reads)}
-            here = [step for step in steps[self.start : self.end] if step.op.name != "draw"]
+            here = [step for step in steps[self.start : self.end] if step.name != "sample"]
             self.outputs = [x for step in here for x in step.outputs if x in later]
         written = set(self.program.writes.values()) if self.replicated is not None else ()
         found = [

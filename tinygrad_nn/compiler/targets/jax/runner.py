@@ -57,14 +57,14 @@ class JaxRunner:
         _check_dtypes(program)
         self.program = program
         self._split, self._copied = self._shardings(mesh, replicate)
-        draws = [step for step in program.steps if step.name == "draw"]
-        self._draws = [(program.state.index(step.inputs[0]), step) for step in draws]
+        samples = [step for step in program.steps if step.name == "sample"]
+        self._samples = [(program.state.index(step.inputs[0]), step) for step in samples]
         self._states = [(i, x) for i, x in enumerate(program.state) if x.kind != "generator"]
         #: By place in the state, what was handed out last as its new value, and the JAX array behind it.
         self._known: dict[int, tuple[Any, Any]] = {}
         places = {new: program.state.index(old) for old, new in program.writes.items()}
         self._kept = [places.get(x) if not x.weak else None for x in program.needed]
-        arguments = [*program.inputs, *(x for _, x in self._states), *(step.out for step in draws)]
+        arguments = [*program.inputs, *(x for _, x in self._states), *(step.out for step in samples)]
         self._pieces = Pieces(program, arguments, self._copied)
 
     @property
@@ -104,7 +104,7 @@ class JaxRunner:
         with self._settings():
             values = [self._put(x, var, self._split.get(var)) for x, var in zip(inputs, program.inputs, strict=True)]
             values += [self._remembered(i, state[i], var) for i, var in self._states]
-            values += [self._put(self._drawn(state[i], step), step.out, None) for i, step in self._draws]
+            values += [self._put(self._drawn(state[i], step), step.out, None) for i, step in self._samples]
             found = self._pieces(values)
             native = native if numpy else len(found)
             first = [x if isinstance(x, self._jax.Array) else self._jax.numpy.array(x) for x in found[:native]]

@@ -169,16 +169,16 @@ class Emitter:
         program = self.plan.program
         return ", ".join(self.names(x) for x in (*program.inputs, *program.state))
 
-    def _draws(self) -> list[Var]:
+    def _samples(self) -> list[Var]:
         """Random numbers: the careful function gets those that were drawn already."""
-        return [step.out for step in self.plan.body if step.name == "draw"]
+        return [step.out for step in self.plan.body if step.name == "sample"]
 
     def _careful_arguments(self) -> str:
-        return ", ".join([self._arguments(), *(self.names(x) for x in self._draws())])
+        return ", ".join([self._arguments(), *(self.names(x) for x in self._samples())])
 
     def _careful_function(self, program: Program) -> list[str]:
         """The program with all masks of zero gradients, in plain NumPy: it is hardly ever called."""
-        given = (*self.plan.program.inputs, *self.plan.program.state, *self._draws())
+        given = (*self.plan.program.inputs, *self.plan.program.state, *self._samples())
         plain = Plain(self.module, f"{self.function}_carefully", program, {x: self.names(x) for x in given})
         return plain.lines("The same with zero gradients kept zero where they meet infinity or NaN.")
 

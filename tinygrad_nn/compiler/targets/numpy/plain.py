@@ -96,7 +96,7 @@ class Plain:
 
 def call_text(module: Module, step: Step, operands: Sequence[str], function: Any = None) -> str:
     """A call of an op's own kernel, or of another function of it, with the settings that are not the usual ones."""
-    if step.name == "draw":
+    if step.name == "sample":
         return f"{operands[0]}.{step.params['method']}({', '.join(map(literal, step.params['args']))})"
     if not step.out.weak and all(x.weak if type(x) is Var else type(x) in (int, float) for x in step.inputs):
         operands = [f"np.float64({x})" for x in operands]  # a call of an op makes NumPy's numbers of Python's
