@@ -112,7 +112,7 @@ class Module:
         start = next_order()
         try:
             if self._forward_hooks is None and self._forward_pre_hooks is None:
-                result = self.forward(*args, **kwargs)
+                result = self.forward(*args, **kwargs) if kwargs else self.forward(*args)
             else:
                 result = self._call_with_hooks(args, kwargs)
         except Exception as error:

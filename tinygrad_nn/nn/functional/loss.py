@@ -32,7 +32,7 @@ def reduced(losses: Any, reduction: str) -> Any:
 
 def like(input: Any, target: Any) -> Any:
     """Targets that are integers or bools, in the dtype of the predictions."""
-    dtype = getattr(target, "dtype", None)
+    dtype = getattr(target._value if isinstance(target, Tensor) else target, "dtype", None)
     if dtype is not None and dtype.kind in "iub" and hasattr(input, "dtype"):
         return astype(target, input.dtype)
     return target

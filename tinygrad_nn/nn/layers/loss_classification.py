@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import functional as F
 from ..checks import check_probability
@@ -41,6 +41,11 @@ class BCELoss(WeightedLoss, function=F.binary_cross_entropy):
     >>> nn.BCELoss()(tg.tensor([0.5, 0.5]), tg.tensor([0.0, 1.0]))
     tensor(0.69314718)
     """
+
+    def forward(self, input: Any, target: Any) -> Any:  # type: ignore[override]
+        """The loss of probabilities and targets."""
+        # In small networks' steps it would show if the settings were collected.
+        return F.binary_cross_entropy(input, target, self.weight, reduction=self.reduction)
 
 
 class BCEWithLogitsLoss(WeightedLoss, function=F.binary_cross_entropy_with_logits):
