@@ -424,3 +424,17 @@ def test_on_several_devices():
     done = in_eight_devices(DEVICES)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip().endswith("done")
+
+
+def test_a_kernel_on_the_host_is_as_silent_as_jax():
+    reciprocal = tg.op(name="of_ones_own", elementwise=True)(one_over)
+    compiled = tg.compile(lambda x: reciprocal(x) + 1.0, target="jax")
+    zero = np.zeros(2)
+    with np.errstate(all="ignore"):  # the recording computes as ordinary code does
+        compiled(zero)
+    with np.errstate(all="raise"):
+        np.testing.assert_array_equal(compiled(zero), [np.inf, np.inf])
+
+
+def one_over(x):
+    return 1.0 / x

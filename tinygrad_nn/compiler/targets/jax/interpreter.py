@@ -205,6 +205,7 @@ class OnHost:
     def __init__(self, step: Step) -> None:
         self.step = step
 
+    @np.errstate(all="ignore")  # as where JAX computes, and in NumPy's emitted code
     def run(self, known: dict[Var, Any]) -> None:
         """Compute, and raise if a result has another shape or dtype than was recorded."""
         step = self.step
