@@ -142,17 +142,24 @@ class _Download:
         with requests.Session() as session:
             for scheme in ("http://", "https://"):
                 session.mount(scheme, requests.adapters.HTTPAdapter(max_retries=retry))
-            idle = 0
-            while True:
-                before = self._size()
-                try:
-                    self._get(session, url)
-                    break
-                except (urllib3.exceptions.ProtocolError, urllib3.exceptions.ReadTimeoutError):
-                    idle = 0 if self._size() > before else idle + 1
-                    if idle > self.retries:
-                        raise
+            try:
+                self._get_whole(session, url)
+            finally:
+                _close_connections(session)
         os.replace(self.part, output_file)
+
+    def _get_whole(self, session: Any, url: str) -> None:
+        """Go on after each cut, as long as something comes."""
+        urllib3 = _needed("urllib3")
+        idle = 0
+        while True:
+            before = self._size()
+            try:
+                return self._get(session, url)
+            except (urllib3.exceptions.ProtocolError, urllib3.exceptions.ReadTimeoutError):
+                idle = 0 if self._size() > before else idle + 1
+                if idle > self.retries:
+                    raise
 
     def _size(self) -> int:
         return self.part.stat().st_size if self.part.exists() else 0
@@ -162,8 +169,6 @@ class _Download:
         have = self._size()
         # No encoding on the way: the checksum is of the bytes as they are, and so are positions in them.
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
-        # One kept for a next request stays open after a cut until the garbage collector comes.
-        headers["Connection"] = "close"
         with session.get(url, headers=headers, timeout=self.timeout, stream=True) as response:
             if have and response.status_code == 416:  # nothing is left after `have` bytes, or that is beyond the end
                 if response.headers.get("Content-Range") == f"bytes */{have}":
@@ -177,6 +182,14 @@ class _Download:
             with open(self.part, "ab" if response.status_code == 206 else "wb") as file:
                 file.writelines(response.raw.stream(_CHUNK, decode_content=False))
         return None
+
+
+def _close_connections(session: Any) -> None:
+    """Close what is kept for a next request; the session alone leaves that to the garbage collector."""
+    for adapter in session.adapters.values():
+        for manager in (adapter.poolmanager, *adapter.proxy_manager.values()):
+            for key in manager.pools.keys():  # noqa: SIM118 - it cannot be iterated itself
+                manager.pools[key].close()
 
 
 def _short(error: Exception) -> str:
