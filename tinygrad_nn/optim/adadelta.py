@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..ops.elementwise import sqrt
-from .optimizer import Optimizer, Params, check_not_negative, number
-
-if TYPE_CHECKING:
-    from ..tensor.tensor import Tensor
+from ..tensor.tensor import Tensor
+from .optimizer import Optimizer, Params
+from .settings import check_not_negative, number
 
 
 class Adadelta(Optimizer):

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from ..ops.elementwise import sqrt
-from .optimizer import Optimizer, Params, check_not_negative, number
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from ..tensor.tensor import Tensor
+from ..tensor.tensor import Tensor
+from .optimizer import Optimizer, Params
+from .settings import check_not_negative, number
 
 
 class Adagrad(Optimizer):

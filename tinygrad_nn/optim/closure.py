@@ -23,6 +23,8 @@ class ClosureOptimizer(Optimizer):
     _number_lists: frozenset[str] = frozenset()
     #: Entries of PyTorch's that say nothing about later steps.
     _passing: frozenset[str] = frozenset()
+    #: What the closure must have left when it returns: gradients, or the graph of the loss.
+    _closure_leaves = "gradients"
 
     def add_param_group(self, param_group: Mapping[str, Any]) -> None:
         """Take the one group of parameters that there can be.
@@ -35,8 +37,6 @@ class ClosureOptimizer(Optimizer):
         if self.param_groups:
             raise ValueError(f"{type(self).__name__} has one group of parameters; give all in one list")
         super().add_param_group(param_group)
-
-    # --- the closure -------------------------------------------------------------------------------------------------
 
     def _check_call(self, closure: object) -> None:
         name = type(self).__name__
@@ -52,21 +52,17 @@ class ClosureOptimizer(Optimizer):
 
     def _number_of(self, loss: Any) -> float:
         """The loss as a number."""
+        closure = f"the closure given to {type(self).__name__}.step()"
         if loss is None:
-            raise TypeError(f"the closure given to {type(self).__name__}.step() must return the loss; it returned None")
+            raise TypeError(f"{closure} must return the loss; it returned None")
         if not isinstance(loss, Tensor | np.ndarray | np.generic | int | float):
-            raise TypeError(
-                f"the closure given to {type(self).__name__}.step() must return the loss, not a {type(loss).__name__}"
-            )
+            raise TypeError(f"{closure} must return the loss, not a {type(loss).__name__}")
         value = np.asarray(loss.numpy() if isinstance(loss, Tensor) else loss)
         if value.size != 1:
             raise ValueError(
-                f"the closure given to {type(self).__name__}.step() returned a loss of shape {value.shape}; "
-                "reduce it to one number, by .mean() or .sum()"
+                f"{closure} returned a loss of shape {value.shape}; reduce it to one number, by .mean() or .sum()"
             )
         return float(value.item())
-
-    # --- all parameters as one vector --------------------------------------------------------------------------------
 
     @property
     def _params(self) -> list[Tensor]:
@@ -77,31 +73,30 @@ class ClosureOptimizer(Optimizer):
     def _dtype(self) -> np.dtype[Any]:
         return np.result_type(*(p.dtype for p in self._params))
 
-    def _size(self) -> int:
-        return sum(p.size for p in self._params)
-
     def _joined(self, parts: list[Any]) -> Any:
         """Arrays in the shapes of the parameters, as one new vector; None stands for zeros."""
-        vector = np.zeros(self._size(), self._dtype)
-        start = 0
-        for p, part in zip(self._params, parts, strict=True):
-            if part is not None:
-                vector[start : start + p.size] = np.ravel(part)
-            start += p.size
-        return vector
+        flat = [np.zeros(p.size) if part is None else np.ravel(part) for p, part in zip(self._params, parts)]
+        return np.concatenate(flat, dtype=self._dtype, casting="same_kind")
+
+    def _split(self, vector: Any) -> list[Any]:
+        """The elements of a vector that belong to each parameter."""
+        return np.split(vector, np.cumsum([p.size for p in self._params])[:-1])
 
     def _values(self) -> Any:
         return self._joined([p._value for p in self._params])
 
     def _gradients(self) -> Any:
-        return self._joined([None if p._grad is None else p._grad._value for p in map(_with_slot, self._params)])
+        return self._joined([None if p.grad is None else p.grad._value for p in self._params])
 
     def _move_to(self, vector: Any) -> None:
         """Give the parameters the values of a vector."""
-        start = 0
-        for p in self._params:
-            p._assign(np.array(vector[start : start + p.size].reshape(p.shape), p.dtype)[()])
-            start += p.size
+        for p, elements in zip(self._params, self._split(vector)):
+            p._assign(np.array(elements.reshape(p.shape), p.dtype)[()])
+
+    def _ends_at(self, loss: float, gradient: Any) -> bool:
+        """Whether a point is stationary, or has a loss or a gradient that is not finite."""
+        tolerance = self.param_groups[0]["tolerance_grad"]
+        return not (math.isfinite(loss) and tolerance < largest(gradient) < math.inf)
 
     @contextmanager
     def _back_to(self, vector: Any) -> Iterator[None]:
@@ -112,8 +107,6 @@ class ClosureOptimizer(Optimizer):
             self._move_to(vector)
             raise
 
-    # --- state -------------------------------------------------------------------------------------------------------
-
     @property
     def _memory(self) -> dict[str, Any]:
         """What is remembered of all parameters."""
@@ -121,49 +114,43 @@ class ClosureOptimizer(Optimizer):
 
     def state_dict(self) -> dict[str, Any]:
         """Settings and what is remembered, in PyTorch's layout; for `tinygrad_nn.save`."""
-        found = super().state_dict()
-        for entries in found["state"].values():
+        state = super().state_dict()
+        for entries in state["state"].values():
             for name in self._vector_lists & entries.keys():
                 entries[name] = [plain_tensor(vector.copy()) for vector in entries[name]]
             for name in self._number_lists & entries.keys():
                 entries[name] = list(entries[name])
-        return found
+        return state
 
     def _checked_entries(self, position: int, p: Tensor, entries: Mapping[str, Any]) -> dict[str, Any]:
         missing = self._state_names - entries.keys()
         if missing:
             raise ValueError(f"the state lacks {sorted(missing)}; it is another optimizer's")
-        found: dict[str, Any] = {}
+        checked: dict[str, Any] = {}
         for name, value in entries.items():
             if name in self._vector_lists:
-                found[name] = [self._checked_vector(name, item) for item in value]
+                checked[name] = [self._checked_vector(name, item) for item in value]
             elif name in self._number_lists:
-                found[name] = [float(item) for item in value]
+                checked[name] = [float(item) for item in value]
             elif name in self._vectors and value is not None:
-                found[name] = self._checked_vector(name, value)
+                checked[name] = self._checked_vector(name, value)
             elif value is None or isinstance(value, bool | int | float | str):
-                found[name] = value
+                checked[name] = value
             elif name not in self._passing:
                 number = np.asarray(as_array(value, copy=False))
                 if number.size != 1:
                     raise ValueError(f"{name} must be one number, not of shape {number.shape}; nothing was loaded")
-                found[name] = float(number.item())
-        return found
+                checked[name] = float(number.item())
+        return checked
 
     def _checked_vector(self, name: str, value: Any) -> Any:
         vector = np.array(as_array(value, copy=False), self._dtype, order="C")
-        if vector.shape != (self._size(),):
+        size = sum(p.size for p in self._params)
+        if vector.shape != (size,):
             raise ValueError(
-                f"{name} has shape {vector.shape}, all parameters together {self._size()} elements; nothing was loaded"
+                f"{name} has shape {vector.shape}, all parameters together {size} elements; nothing was loaded"
             )
         return vector
-
-
-def _with_slot(p: Tensor) -> Tensor:
-    """The parameter, with its gradient set to None where none was ever there."""
-    if not hasattr(p, "_grad"):
-        p._grad = None
-    return p
 
 
 def largest(vector: Any) -> float:
@@ -174,19 +161,6 @@ def largest(vector: Any) -> float:
 def dot(x: Any, y: Any) -> float:
     """The inner product of two vectors."""
     return float(x @ y)
-
-
-def check_counts(group: Mapping[str, Any], *names: str) -> None:
-    """Refuse settings that are no whole numbers above 0."""
-    for name in names:
-        value = group[name]
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-            raise ValueError(f"{name} must be a whole number above 0, not {value!r}")
-
-
-def finite(*numbers: float) -> bool:
-    """Whether all are numbers, and none infinite."""
-    return all(map(math.isfinite, numbers))
 
 
 Closure = Callable[[], Any]

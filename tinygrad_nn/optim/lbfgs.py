@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from ..core.graph import mode
-from .closure import Closure, ClosureOptimizer, check_counts, dot, finite, largest
+from .closure import Closure, ClosureOptimizer, dot, largest
 from .line_search import Trial, strong_wolfe
-from .optimizer import Params, check_not_negative
+from .optimizer import Params
+from .settings import check_count, check_not_negative
 
 
 class LBFGS(ClosureOptimizer):
@@ -102,7 +105,8 @@ class LBFGS(ClosureOptimizer):
 
     def check(self, group: dict[str, Any]) -> None:
         check_not_negative(group, "lr", "tolerance_grad", "tolerance_change")
-        check_counts(group, "max_iter", "max_eval", "history_size")
+        for name in ("max_iter", "max_eval", "history_size"):
+            check_count(name, group[name], int | np.integer)
         if group["line_search_fn"] not in (None, "strong_wolfe"):
             raise ValueError(f"line_search_fn must be 'strong_wolfe' or None, not {group['line_search_fn']!r}")
 
@@ -139,7 +143,7 @@ class LBFGS(ClosureOptimizer):
         memory["func_evals"] = memory.get("func_evals", 0) + 1
         memory.setdefault("n_iter", 0)
         gradient = self._gradients()
-        if not finite(loss, largest(gradient)) or largest(gradient) <= settings["tolerance_grad"]:
+        if self._ends_at(loss, gradient):
             return
         evaluations = 1
         for left in reversed(range(settings["max_iter"])):
@@ -153,10 +157,10 @@ class LBFGS(ClosureOptimizer):
                 return
             start = Trial(0.0, loss, gradient, slope)
             if settings["line_search_fn"] is None:
-                found, count = self._plain_step(closure, start, evaluate=left > 0)
+                end, count = self._plain_step(closure, start, evaluate=left > 0)
             else:
-                found, count = self._search(closure, start, settings["max_eval"] - evaluations)
-            loss, gradient, memory["t"] = found.loss, found.gradient, found.t
+                end, count = self._search(closure, start, settings["max_eval"] - evaluations)
+            loss, gradient, memory["t"] = end.loss, end.gradient, end.t
             evaluations += count
             memory["func_evals"] += count
             if (
@@ -216,9 +220,9 @@ class LBFGS(ClosureOptimizer):
 
         reach = largest(direction)
         with self._back_to(origin):
-            found, count = strong_wolfe(evaluate, start, self._memory["t"], reach=reach, max_trials=trials)
-        self._move_to(origin + direction * found.t)
-        return found, count
+            end, count = strong_wolfe(evaluate, start, self._memory["t"], reach=reach, max_trials=trials)
+        self._move_to(origin + direction * end.t)
+        return end, count
 
     def _evaluated(self, closure: Closure) -> float:
         with mode("recording", True):

@@ -24,20 +24,6 @@ class Trial:
     slope: float
 
 
-@dataclass(frozen=True)
-class _Rules:
-    """The strong Wolfe conditions for one line."""
-
-    start: Trial
-
-    def rises(self, trial: Trial) -> bool:
-        """Whether the loss fell by less than it must."""
-        return trial.loss > self.start.loss + SUFFICIENT * trial.t * self.start.slope
-
-    def is_flat(self, trial: Trial) -> bool:
-        return abs(trial.slope) <= -REMAINING * self.start.slope
-
-
 def strong_wolfe(
     evaluate: Callable[[float], Trial],
     start: Trial,
@@ -49,35 +35,23 @@ def strong_wolfe(
 ) -> tuple[Trial, int]:
     """A point with enough less loss and enough less slope (algorithms 3.5 and 3.6), trials placed by cubics.
 
-    Parameters
-    ----------
-    evaluate : callable
-        Of t: the trial there.
-    start : Trial
-        Where the line starts, t = 0, with a slope below 0.
-    t : float
-        The first trial.
-    reach : float
-        Largest element of the direction: an interval that moves no element by `tolerance` is not searched further.
-    tolerance : float
-    max_trials : int
-        Trials after the first.
-
-    Returns
-    -------
-    trial : Trial
-        The point found, or the best one seen.
-    count : int
-        How many trials were evaluated.
+    The point, or the best one seen, and how many trials were evaluated: at most `max_trials` after the first. With
+    `reach`, the largest element of the direction, an interval that moves no element by `tolerance` is searched no more.
     """
-    rules = _Rules(start)
+
+    def falls_too_little(trial: Trial) -> bool:
+        return trial.loss > start.loss + SUFFICIENT * trial.t * start.slope
+
+    def is_flat(trial: Trial) -> bool:
+        return abs(trial.slope) <= -REMAINING * start.slope
+
     previous, trial = start, evaluate(t)
     count = 1
     while count <= max_trials:
         # That the loss is above the last one's counts from the third trial on, as in PyTorch.
-        if rules.rises(trial) or (count > 2 and trial.loss >= previous.loss):
+        if falls_too_little(trial) or (count > 2 and trial.loss >= previous.loss):
             break
-        if rules.is_flat(trial):
+        if is_flat(trial):
             return trial, count
         if trial.slope >= 0:
             break
@@ -96,11 +70,11 @@ def strong_wolfe(
         t, stuck = _inside(cubic_minimum(ends[0], ends[1], left, right), left, right, stuck)
         trial = evaluate(t)
         count += 1
-        if rules.rises(trial) or trial.loss >= ends[low].loss:
+        if falls_too_little(trial) or trial.loss >= ends[low].loss:
             ends[high] = trial
             low, high = _ordered(ends)
             continue
-        done = rules.is_flat(trial)
+        done = is_flat(trial)
         if not done and trial.slope * (ends[high].t - ends[low].t) >= 0:
             ends[high] = ends[low]
         ends[low] = trial
@@ -144,31 +118,14 @@ def sufficient_decrease(
 ) -> tuple[float, float, int]:
     """The first of smaller and smaller steps that brings enough less loss (Armijo, 1966), placed by parabolas.
 
-    Parameters
-    ----------
-    loss_at : callable
-        Of t: the loss there.
-    loss, slope : float
-        At t = 0; the slope is below 0.
-    t : float
-        The first trial.
-    resolution : float
-        How far two losses may be apart through rounding alone.
-    max_trials : int
-        How many to make at most.
-
-    Returns
-    -------
-    t, loss : float
-        Where it is, 0 if there is none, and the loss there.
-    count : int
-        How many trials were evaluated.
+    t, 0 if there is none, the loss there, and how many trials were evaluated. Through rounding alone two losses may be
+    apart by `resolution`.
     """
     for count in range(1, max_trials + 1):
-        found = loss_at(t)
-        if found <= loss + SUFFICIENT * t * slope or (-t * slope <= resolution and found <= loss + resolution):
-            return t, found, count
-        bend = found - loss - t * slope
+        reached = loss_at(t)
+        if reached <= loss + SUFFICIENT * t * slope or (-t * slope <= resolution and reached <= loss + resolution):
+            return t, reached, count
+        bend = reached - loss - t * slope
         shrunk = -slope * t * t / (2 * bend) if bend > 0 and math.isfinite(bend) else 0.0
         t = min(max(shrunk, 0.1 * t), 0.5 * t)
     return 0.0, loss, max_trials

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .optimizer import Optimizer, check_betas, check_not_negative, number
-
-if TYPE_CHECKING:
-    from ..tensor.tensor import Tensor
+from ..tensor.tensor import Tensor
+from .optimizer import Optimizer
+from .settings import check_betas, check_not_negative, number
 
 
 class MomentOptimizer(Optimizer):

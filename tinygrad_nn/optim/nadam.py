@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from ..ops.elementwise import sqrt
+from ..tensor.tensor import Tensor
 from .moments import MomentOptimizer
-from .optimizer import Params, check_not_negative, number
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from ..tensor.tensor import Tensor
+from .optimizer import Params
+from .settings import check_not_negative, number
 
 
 class NAdam(MomentOptimizer):

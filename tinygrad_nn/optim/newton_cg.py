@@ -11,9 +11,10 @@ import numpy as np
 from ..core.graph import mode, reachable
 from ..ops.shapes import concat, ravel
 from ..tensor.tensor import Tensor
-from .closure import Closure, ClosureOptimizer, check_counts, dot, finite, largest
+from .closure import Closure, ClosureOptimizer, dot, largest
 from .line_search import sufficient_decrease
-from .optimizer import Params, check_not_negative
+from .optimizer import Params
+from .settings import check_count, check_not_negative
 
 
 class NewtonCG(ClosureOptimizer):
@@ -87,6 +88,7 @@ class NewtonCG(ClosureOptimizer):
     """
 
     _state_names = frozenset({"n_iter", "func_evals"})
+    _closure_leaves = "graph"
 
     def __init__(
         self,
@@ -116,7 +118,9 @@ class NewtonCG(ClosureOptimizer):
 
     def check(self, group: dict[str, Any]) -> None:
         check_not_negative(group, "lr", "tolerance_grad", "tolerance_change", "damping")
-        check_counts(group, "max_iter", *(["max_cg"] if group["max_cg"] is not None else []))
+        check_count("max_iter", group["max_iter"], int | np.integer)
+        if group["max_cg"] is not None:
+            check_count("max_cg", group["max_cg"], int | np.integer)
         if group["tolerance_cg"] is not None:
             check_not_negative(group, "tolerance_cg")
         if not group["radius"] > 0:
@@ -163,7 +167,7 @@ class NewtonCG(ClosureOptimizer):
         loss = self._number_of(point.loss)
         memory["func_evals"] += 1
         memory["grad_evals"] += 1
-        if not finite(loss) or not np.isfinite(gradient).all() or largest(gradient) <= settings["tolerance_grad"]:
+        if self._ends_at(loss, gradient):
             return True
         memory.setdefault("radius", float(settings["radius"]))
         d = self._direction(gradient, point.hessian_product)
@@ -225,8 +229,8 @@ class NewtonCG(ClosureOptimizer):
             self._move_to(origin + d * t)
             memory["func_evals"] += 1
             with mode("recording", False):
-                found = self._number_of(closure())
-            return found if math.isfinite(found) else math.inf
+                value = self._number_of(closure())
+            return value if math.isfinite(value) else math.inf
 
         if settings["line_search_fn"] is None:
             self._move_to(origin + d * t)
@@ -310,17 +314,10 @@ class _Point:
             return np.zeros_like(vector)
         for p in self._params:
             p.grad = None
-        recorded.backward(self._known(vector).astype(recorded.dtype, copy=False), retain_graph=True)
+        parts = zip(self._optimizer._split(vector), self._parts)
+        known = np.concatenate([elements for elements, part in parts if part is not None])
+        recorded.backward(known.astype(recorded.dtype, copy=False), retain_graph=True)
         return self._optimizer._gradients()
-
-    def _known(self, vector: Any) -> Any:
-        """The elements of those parameters that the loss depends on."""
-        if all(part is not None for part in self._parts):
-            return vector
-        ends = np.cumsum([p.size for p in self._params])
-        return np.concatenate(
-            [vector[end - p.size : end] for p, part, end in zip(self._params, self._parts, ends) if part is not None]
-        )
 
     def close(self) -> None:
         """Leave gradients without their graph in the parameters, and those of others as they were."""

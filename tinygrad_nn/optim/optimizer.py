@@ -51,13 +51,13 @@ class Optimizer:
                 f"{type(self).__name__} needs an iterable of Tensors, such as model.parameters(), "
                 f"not a {type(params).__name__}"
             )
-        given: list[Any] = list(params)
-        if not given:
+        entries: list[Any] = list(params)
+        if not entries:
             raise ValueError(f"{type(self).__name__} was given no parameters to learn (a used-up generator has none)")
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
         self.state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
-        for group in given if isinstance(given[0], Mapping) else [{"params": given}]:
+        for group in entries if isinstance(entries[0], Mapping) else [{"params": entries}]:
             self.add_param_group(group)
 
     def add_param_group(self, param_group: Mapping[str, Any]) -> None:
@@ -181,8 +181,6 @@ class Optimizer:
         count = self.state[p]["step"] = self.remembered_number(p, "step", 0) + 1
         return count
 
-    # --- state -------------------------------------------------------------------------------------------------------
-
     def state_dict(self) -> dict[str, Any]:
         """Settings and what is remembered, with parameters by number, in PyTorch's layout; for `tinygrad_nn.save`."""
         numbers = {p: number for number, p in enumerate(self._all_parameters())}
@@ -210,9 +208,14 @@ class Optimizer:
         """
         if not isinstance(state_dict, Mapping) or not {"state", "param_groups"} <= state_dict.keys():
             raise ValueError("the state of an optimizer is a dict with entries 'state' and 'param_groups'")
-        groups = [self._checked_group(*pair) for pair in self._paired_groups(state_dict["param_groups"])]
+        saved = state_dict["param_groups"]
+        have = [len(group["params"]) for group in self.param_groups]
+        want = [len(group["params"]) for group in saved]
+        if have != want:
+            raise ValueError(f"the state has groups of {want} parameters, the optimizer of {have}; nothing was loaded")
+        groups = list(map(self._checked_group, self.param_groups, saved))
         params = dict(enumerate(self._all_parameters()))
-        order = [number for group in state_dict["param_groups"] for number in group["params"]]
+        order = [number for group in saved for number in group["params"]]
         state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
         for number, entries in state_dict["state"].items():
             if number not in order:
@@ -222,19 +225,12 @@ class Optimizer:
         self.param_groups = groups
         self.state = state
 
-    def _paired_groups(self, given: Any) -> list[tuple[dict[str, Any], Mapping[str, Any]]]:
-        have = [len(group["params"]) for group in self.param_groups]
-        want = [len(group["params"]) for group in given]
-        if have != want:
-            raise ValueError(f"the state has groups of {want} parameters, the optimizer of {have}; nothing was loaded")
-        return list(zip(self.param_groups, given))
-
-    def _checked_group(self, own: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-        missing = [name for name in self.defaults if name not in given and name not in self._newer_settings]
+    def _checked_group(self, own: dict[str, Any], saved: Mapping[str, Any]) -> dict[str, Any]:
+        missing = [name for name in self.defaults if name not in saved and name not in self._newer_settings]
         if missing:
             raise ValueError(f"the state is of another optimizer: {type(self).__name__} needs {', '.join(missing)}")
         # Lists are what files make of tuples.
-        settings = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+        settings = {name: tuple(value) if isinstance(value, list) else value for name, value in saved.items()}
         group = {**own, **settings, "params": own["params"]}
         self.check(group)
         return group
@@ -244,12 +240,12 @@ class Optimizer:
         missing = self._state_names - entries.keys()
         if missing:
             raise ValueError(f"the state of parameter {position} lacks {sorted(missing)}; it is another optimizer's")
-        found: dict[str, Any] = {}
+        checked: dict[str, Any] = {}
         for name, value in entries.items():
             if value is None or isinstance(value, bool | int | float | str):
-                found[name] = value
+                checked[name] = value
             elif name in self._state_numbers:
-                found[name] = self._state_numbers[name](value)
+                checked[name] = self._state_numbers[name](value)
             else:
                 array = np.array(as_array(value, copy=False), p.dtype, order="C")
                 if array.shape != p.shape:
@@ -257,8 +253,8 @@ class Optimizer:
                         f"{name} of parameter {position} has shape {array.shape}, the parameter {p.shape}; "
                         "nothing was loaded"
                     )
-                found[name] = array
-        return found
+                checked[name] = array
+        return checked
 
     def __repr__(self) -> str:
         groups = [
@@ -281,28 +277,3 @@ _FURTHER_SETTINGS = frozenset(
         *("maximize", "foreach", "fused", "capturable", "differentiable"),
     )
 )
-
-
-def number(setting: Any) -> Any:
-    """A setting as a Python number, which leaves the dtype of arrays alone; what stands for one stays as it is."""
-    return setting if isinstance(setting, StandIn) else float(setting)
-
-
-def is_set(setting: Any) -> bool:
-    """Whether a setting is other than 0; one that changes from step to step in compiled code is."""
-    return bool(setting) if isinstance(setting, bool | int | float) else True
-
-
-def check_betas(group: Mapping[str, Any]) -> None:
-    """Refuse decay rates of means that are not in [0, 1)."""
-    betas = group["betas"]
-    if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
-        raise ValueError(f"betas must be two numbers in [0, 1), not {betas!r}")
-
-
-def check_not_negative(group: Mapping[str, Any], *names: str) -> None:
-    """Refuse settings that are negative or no numbers."""
-    for name in names:
-        value = group[name]
-        if not value >= 0 or value == float("inf"):
-            raise ValueError(f"{name} must be a number that is not negative, not {value!r}")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..ops.elementwise import sqrt
+from ..tensor.tensor import Tensor
 from .moments import MomentOptimizer
-from .optimizer import Params, number
-
-if TYPE_CHECKING:
-    from ..tensor.tensor import Tensor
+from .optimizer import Params
+from .settings import number
 
 
 class RAdam(MomentOptimizer):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from .optimizer import Optimizer, Params, check_not_negative, is_set, number
-
-if TYPE_CHECKING:
-    from ..tensor.tensor import Tensor
+from ..tensor.tensor import Tensor
+from .optimizer import Optimizer, Params
+from .settings import check_not_negative, is_set, number
 
 
 class SGD(Optimizer):

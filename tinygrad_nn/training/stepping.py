@@ -13,17 +13,12 @@ import numpy as np
 from ..core.modes import no_grad
 from ..core.tree import flatten, map_leaves
 from ..nn.utils import clip_grad_norm_
-from ..optim.closure import ClosureOptimizer
-from ..optim.newton_cg import NewtonCG
 from ..tensor.tensor import Tensor
 from .checkpoint import Kept, held_by
 
 #: How much of a step is compiled, from all to nothing.
 WHOLE, WITHOUT_METRICS, ORDINARY = "whole", "without metrics", "ordinary"
 _LEVELS = (WHOLE, WITHOUT_METRICS, ORDINARY)
-
-#: Closures that optimizers call.
-GRADIENTS, GRAPH = "gradients", "graph"
 
 #: When a step is looked at: early on, after code of others has run, and once more if that made a difference.
 FIRST, ONCE, AGAIN = "first", "once", "again"
@@ -180,7 +175,7 @@ class Stepper:
         first: list[tuple[Any, ...]] = []
 
         def closure() -> Any:
-            if self._by_closure == GRAPH:  # for derivatives of the second order
+            if self._by_closure == "graph":  # for derivatives of the second order
                 made = self._evaluation(batch, self.level == WHOLE)
             else:
                 made = self._call("gradients", batch)
@@ -264,10 +259,9 @@ def _recordings_of(made: Mapping[Any, Any]) -> int:
 
 
 def takes_closure(optimizer: Any) -> str | None:
-    """What closure an optimizer must have in its step: one with gradients, one that leaves the graph, or none."""
-    if not isinstance(optimizer, ClosureOptimizer):
-        return None
-    return GRAPH if isinstance(optimizer, NewtonCG) else GRADIENTS
+    """What the closure of an optimizer's step must leave, ``"gradients"`` or the ``"graph"``; None if it needs none."""
+    leaves: str | None = getattr(optimizer, "_closure_leaves", None)
+    return leaves
 
 
 def inputs_and_target(batch: Any) -> tuple[tuple[Any, ...], Any]:

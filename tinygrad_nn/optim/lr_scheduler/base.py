@@ -71,8 +71,6 @@ class LRScheduler:
         finally:
             self._is_initial = False
 
-    # --- rates -------------------------------------------------------------------------------------------------------
-
     def get_lr(self) -> list[float]:
         """The rate of each group in epoch `last_epoch`, computed from those before; for `step` alone."""
         raise NotImplementedError(f"{type(self).__name__} does not define get_lr()")
@@ -132,8 +130,6 @@ class LRScheduler:
             group["lr"] = float(lr)
         self._last_lr = self._current()
 
-    # --- state -------------------------------------------------------------------------------------------------------
-
     def state_dict(self) -> dict[str, Any]:
         """All but the optimizer, for `tinygrad_nn.save`; of functions only what is kept in them as attributes."""
         found = {name: value for name, value in self.__dict__.items() if name != "optimizer"}
@@ -192,9 +188,3 @@ def for_each_group(name: str, optimizer: Optimizer, value: Any) -> list[Any]:
     if len(value) != count:
         raise ValueError(f"{name} has {len(value)} values, the optimizer {count} groups of parameters")
     return list(value)
-
-
-def check_count(name: str, value: Any) -> None:
-    """Refuse what is no whole number above 0."""
-    if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
-        raise ValueError(f"{name} must be a whole number above 0, not {value!r}")

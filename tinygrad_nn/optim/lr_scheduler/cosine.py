@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from ..optimizer import Optimizer
-from .base import LRScheduler, check_count
+from ..settings import check_count
+from .base import LRScheduler
 
 
 class CosineAnnealingLR(LRScheduler):

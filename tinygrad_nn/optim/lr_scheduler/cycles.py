@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ..optimizer import Optimizer
-from .base import LRScheduler, check_count, checked_optimizer, for_each_group
+from ..settings import check_count
+from .base import LRScheduler, checked_optimizer, for_each_group
 
 
 class _WithMomentum(LRScheduler):

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..optimizer import Optimizer
-from .base import LRScheduler, check_count
+from ..settings import check_count
+from .base import LRScheduler
 
 
 class StepLR(LRScheduler):
