@@ -295,6 +295,13 @@ def test_an_oracle_that_finds_nothing():
     assert fault_of(noisy, X).cause in ("unsettled", "kink")
 
 
+@pytest.mark.parametrize("factor", [np.nan, np.inf])
+def test_a_gradient_that_is_not_finite(factor):
+    fault = fault_of(elementwise(np.square, lambda g, out, x: g * factor), X)
+    assert fault.cause == "unknown"
+    assert not np.isfinite(fault.got)
+
+
 # --- rows and whole ops ----------------------------------------------------------------------------------------------
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -56,11 +56,13 @@ class GradientError(AssertionError):
 
 
 @dataclass(frozen=True)
-class _Settings:
-    ulps: float
-    entries: int
-    forward: bool
-    rng: np.random.Generator
+class Settings:
+    """Those of `check_gradients`."""
+
+    ulps: float = ULPS
+    entries: int = 200
+    forward: bool = True
+    seed: int = 0
 
 
 def check_gradients(
@@ -126,16 +128,11 @@ def check_gradients(
       worst entry [()]: got 4.5..., expected 13.6..., ... ULPs off
       suspected cause: factor: the gradient is what was expected times 1/3
     """
-    check_problem(
-        Problem(f, [_numbers(x) for x in inputs]), order, forward=forward, ulps=ulps, entries=entries, seed=seed
-    )
+    check_problem(Problem(f, [_numbers(x) for x in inputs]), order, Settings(ulps, entries, forward, seed))
 
 
-def check_problem(
-    problem: Problem, order: int, *, forward: bool = True, ulps: float = ULPS, entries: int = 200, seed: int = 0
-) -> None:
+def check_problem(problem: Problem, order: int, settings: Settings) -> None:
     """`check_gradients` of a problem."""
-    settings = _Settings(ulps, entries, forward, np.random.default_rng(seed))
     try:
         _check(problem, order, settings)
     except GradientError as error:
@@ -155,30 +152,32 @@ def _numbers(x: Any) -> Any:
     return x
 
 
-def _check(problem: Problem, order: int, settings: _Settings) -> None:
+def _check(problem: Problem, order: int, settings: Settings) -> None:
+    rng = np.random.default_rng(settings.seed)
     for level in range(1, order + 1):
-        step = _Step(problem, level, settings)
+        step = _Step(problem, level, settings, rng)
         step.compare_with_oracle()
         if settings.forward:
             step.compare_forward_with_reverse()
         if level < order:
             step.compare_recorded_with_plain()
-            directions = [_random(settings.rng, x) for x in problem.values]
+            directions = [_random(rng, x) for x in problem.values]
             problem = DirectionalGradient(problem, step.cotangents, directions)
 
 
 class _Step:
     """One order of derivative of one function at one point."""
 
-    def __init__(self, problem: Problem, order: int, settings: _Settings) -> None:
+    def __init__(self, problem: Problem, order: int, settings: Settings, rng: np.random.Generator) -> None:
         self.problem = problem
         self.order = order
         self.settings = settings
+        self.rng = rng
         with np.errstate(all="ignore"):
             self.outs = problem([as_leaf(x) for x in problem.values])
             if not self.outs:
                 raise TypeError(f"check_gradients: {problem.name} returned no floating-point result")
-            self.cotangents = [_random(settings.rng, np.asarray(out._value)) for out in self.outs]
+            self.cotangents = [_random(rng, np.asarray(out._value)) for out in self.outs]
             self.nodes = recorded(self.outs)
             self.gradients = self._reverse()
         self.scale = self._natural_scale()
@@ -197,14 +196,12 @@ class _Step:
             return gradients  # of a shape that the engine refuses: the comparison will say more than it can
 
     def _raised(self, error: Exception) -> GradientError:
-        return GradientError(
-            f"{self._title('some input')}: taking it raised {type(error).__name__}: {error}\n"
-            "  suspected cause: raised: a rule cannot compute with what it is given",
-            name=self.problem.name,
-            input="",
-            cause="raised",
-            order=self.order,
-        )
+        text = f"{self._title('some input')}: taking it raised {type(error).__name__}: {error}"
+        return self._fault(text, Cause("raised", "a rule cannot compute with what it is given"))
+
+    def _fault(self, text: str, cause: Cause, **facts: Any) -> GradientError:
+        text = f"{text}\n  suspected cause: {cause.kind}" + (f": {cause.text}" if cause.text else "")
+        return GradientError(text, **{"name": self.problem.name, "cause": cause.kind, "order": self.order, **facts})
 
     def _title(self, label: str) -> str:
         which = "" if self.order == 1 else f"{_ORDERS.get(self.order, f'{self.order}th')}-order "
@@ -216,7 +213,7 @@ class _Step:
         estimates = []
         for i, x in enumerate(double.values):
             count = self.settings.entries
-            chosen = None if x.size <= count else np.sort(self.settings.rng.choice(x.size, count, replace=False))
+            chosen = None if x.size <= count else np.sort(self.rng.choice(x.size, count, replace=False))
             estimates.append(
                 estimate(
                     double,
@@ -227,9 +224,9 @@ class _Step:
                     entries=chosen,
                 )
             )
-        worst = max(range(len(estimates)), key=lambda i: self._excess(i, estimates[i]), default=None)
-        if worst is not None and self._excess(worst, estimates[worst]) > 1:
-            raise self._error(worst, estimates)
+        excesses = [self._excess(i, estimate) for i, estimate in enumerate(estimates)]
+        if max(excesses) > 1:
+            raise self._error(excesses.index(max(excesses)), estimates)
 
     def _rounding(self, double: Problem) -> float:
         """Relative rounding of the function's results on float64 input: coarser if it computes in less on the way."""
@@ -242,31 +239,32 @@ class _Step:
         largest = max((float(abs(x).max()) for x in self.problem.values if x.size), default=1.0)
         return self.problem.magnitude(self.outs, self.cotangents) / max(1.0, largest)
 
-    def _allowed(self, i: int, found: Estimate) -> Array:
+    def _allowed(self, expected: Array) -> Array:
         """Largest error of each entry that is still rounding."""
-        magnitude = np.abs(np.where(np.isfinite(found.value), found.value, 0.0))
+        magnitude = np.abs(np.where(np.isfinite(expected), expected, 0.0))
         unit = self.eps * np.maximum(magnitude, max(float(magnitude.max(initial=0.0)), self.scale))
-        allowed: Array = self.settings.ulps * unit + 4 * found.error
-        return allowed
+        return np.asarray(self.settings.ulps * unit)
 
-    def _excess(self, i: int, found: Estimate) -> float:
-        """The worst error as a multiple of what is allowed; infinite where shape or dtype are wrong."""
-        got = self.gradients[i]
-        if got.shape != found.value.shape or got.dtype != self.problem.values[i].dtype:
-            return np.inf
-        asked = found.asked
-        if not asked.any():
-            return 0.0
-        same = got == found.value
+    def _ratios(self, got: Array, expected: Estimate) -> Array:
+        """The error of each entry as a multiple of what is allowed; −1 where the oracle did not look."""
         with np.errstate(all="ignore"):
-            ratio = np.where(same, 0.0, abs(got - found.value) / self._allowed(i, found))[asked]
-            unsettled = (found.error > 1e-3 * np.maximum(abs(found.value), 1e-3 * self.scale))[asked & ~same]
-        if unsettled.any():
+            ratio = abs(got - expected.value) / (self._allowed(expected.value) + 4 * expected.error)
+        ratio = np.where(got == expected.value, 0.0, np.where(np.isnan(ratio), np.inf, ratio))
+        return np.where(expected.known, ratio, -1.0)
+
+    def _excess(self, i: int, expected: Estimate) -> float:
+        """The worst error as a multiple of what is allowed; infinite where shape or dtype are wrong."""
+        got, value = self.gradients[i], expected.value
+        if got.shape != value.shape or got.dtype != self.problem.values[i].dtype:
             return np.inf
-        return float(np.where(np.isnan(ratio), np.inf, ratio).max())
+        with np.errstate(all="ignore"):
+            unsettled = expected.error > 1e-3 * np.maximum(abs(value), 1e-3 * self.scale)
+        if np.any(unsettled & (got != value)):
+            return np.inf
+        return float(self._ratios(got, expected).max(initial=0.0))
 
     def _error(self, i: int, estimates: list[Estimate]) -> GradientError:
-        got, found = self.gradients[i], estimates[i]
+        got, expected = self.gradients[i], estimates[i]
         evidence = Evidence(
             problem=self.problem,
             which=i,
@@ -274,55 +272,42 @@ class _Step:
             estimates=estimates,
             cotangents=self.cotangents,
             outs=[np.asarray(out._value) for out in self.outs],
-            close=lambda a, b: bool(np.all(abs(a - b) <= self._tolerance(b))),
+            close=self._close,
             oracle=lambda problem, which, cotangents: estimate(
                 problem, which, cotangents, analytic=is_analytic(self.nodes)
             ),
         )
-        cause: Cause = diagnose(evidence)
         lines = [self._title(self.problem.labels[i])]
         facts: dict[str, Any] = {}
-        if got.shape != found.value.shape:
-            lines.append(f"  got shape {got.shape}, expected {found.value.shape}")
+        if got.shape != expected.value.shape:
+            lines.append(f"  got shape {got.shape}, expected {expected.value.shape}")
         else:
-            facts = self._worst_entry(got, found, i)
+            facts = self._worst_entry(got, expected)
             lines.append(
-                f"  worst entry [{_index(facts['index'])}]: got {facts['got']!r}, expected {facts['expected']!r} "
-                f"(by {found.method}), {facts['ulps']:.3g} ULPs off"
+                f"  worst entry [{', '.join(map(str, facts['index'])) or '()'}]: got {facts['got']!r}, "
+                f"expected {facts['expected']!r} (by {expected.method}), {facts['ulps']:.3g} ULPs off"
             )
         if self.order > 1:
             lines.append(
                 "  second order only: the derivative itself is right, but not the derivative of its rule (does the rule"
                 " compute with something that is not recorded: np. on values, detach(), a number taken out?)"
             )
-        lines.append(f"  suspected cause: {cause.kind}: {cause.text}")
-        return GradientError(
-            "\n".join(lines),
-            name=self.problem.name,
-            input=self.problem.labels[i],
-            cause=cause.kind,
-            order=self.order,
-            **facts,
-        )
+        return self._fault("\n".join(lines), diagnose(evidence), input=self.problem.labels[i], **facts)
 
-    def _tolerance(self, b: Array) -> Array:
-        """What two arrays may differ by and still be the same to a diagnosis."""
-        scale = float(np.max(abs(b), initial=0.0))
-        tolerance: Array = np.asarray(max(self.settings.ulps * self.eps, 1e-7) * scale)
-        return tolerance
+    def _close(self, a: Array, b: Array) -> bool:
+        """Whether two arrays are the same to a diagnosis."""
+        return bool(np.all(abs(a - b) <= max(self.settings.ulps * self.eps, 1e-7) * np.max(abs(b), initial=0.0)))
 
-    def _worst_entry(self, got: Array, found: Estimate, i: int) -> dict[str, Any]:
-        with np.errstate(all="ignore"):
-            ratio = np.where(got == found.value, 0.0, abs(got - found.value) / self._allowed(i, found))
-        ratio = np.where(found.asked, np.where(np.isnan(ratio), np.inf, ratio), -1.0)
-        index = tuple(int(k) for k in np.unravel_index(int(ratio.argmax()), ratio.shape))
-        expected, value = float(found.value[index]), float(got[index])
+    def _worst_entry(self, got: Array, estimate: Estimate) -> dict[str, Any]:
+        ratios = self._ratios(got, estimate)
+        index = tuple(int(k) for k in np.unravel_index(int(ratios.argmax()), ratios.shape))
+        expected, value = float(estimate.value[index]), float(got[index])
         ulp = float(np.spacing(np.asarray(abs(expected), got.dtype)))
         return {"index": index, "got": value, "expected": expected, "ulps": abs(value - expected) / ulp}
 
     def compare_forward_with_reverse(self) -> None:
         """⟨J v, u⟩ = ⟨v, Jᵀ u⟩ for a random direction v."""
-        directions = [_random(self.settings.rng, x) for x in self.problem.values]
+        directions = [_random(self.rng, x) for x in self.problem.values]
         try:
             _, pushed = jvp(
                 lambda *xs: self.problem(xs),
@@ -342,49 +327,38 @@ class _Step:
                 raise self._forward(f"a tangent has {np.asarray(t).dtype}{list(np.asarray(t).shape)}, not {out.dtype}")
 
     def _forward(self, what: str) -> GradientError:
-        return GradientError(
-            f"forward mode of {self.problem.name} does not agree with reverse mode: {what}\n"
-            "  suspected cause: forward: its forward_derivative, or its traits elementwise= or linear=",
-            name=self.problem.name,
-            input="",
-            cause="forward",
-            order=self.order,
+        return self._fault(
+            f"forward mode of {self.problem.name} does not agree with reverse mode: {what}",
+            Cause("forward", "its forward_derivative, or its traits elementwise= or linear="),
         )
 
     def compare_recorded_with_plain(self) -> None:
         """The rules give on Tensors what they give on arrays."""
         tensors = [as_leaf(x) for x in self.problem.values]
         try:
-            recorded_ = pull(self.problem, tensors, self.cotangents, record=True)
+            gradients = pull(self.problem, tensors, self.cotangents, record=True)
         except Exception as error:
             raise self._raised(error) from error
-        for i, (gradient, plain) in enumerate(zip(recorded_, self.gradients, strict=True)):
+        for label, gradient, plain in zip(self.problem.labels, gradients, self.gradients, strict=True):
             value = np.asarray(gradient._value)
-            found = Estimate(np.asarray(plain, np.float64), np.zeros(plain.shape), "the rule on arrays")
             same = value.shape == plain.shape and value.dtype == plain.dtype
-            if not same or not np.all((abs(value - plain) <= self._allowed(i, found)) | (value == plain)):
-                raise GradientError(
-                    f"{self._title(self.problem.labels[i])}: the rule gives something else on Tensors "
-                    f"({value.dtype}{list(value.shape)}) than on arrays\n  suspected cause: recorded",
-                    name=self.problem.name,
-                    input=self.problem.labels[i],
-                    cause="recorded",
-                    order=self.order + 1,
+            if not same or not np.all(
+                (abs(value - plain) <= self._allowed(plain.astype(np.float64))) | (value == plain)
+            ):
+                text = (
+                    f"{self._title(label)}: the rule gives something else on Tensors "
+                    f"({value.dtype}{list(value.shape)}) than on arrays"
                 )
+                raise self._fault(text, Cause("recorded"), input=label, order=self.order + 1)
 
 
-def _index(index: Sequence[int]) -> str:
-    return ", ".join(map(str, index)) if index else "()"
-
-
-def _random(rng: np.random.Generator, like: Array) -> Array:
+def _random(rng: np.random.Generator, array: Array) -> Array:
     """Numbers of both signs, none near 0, in the shape and precision of another array."""
-    size = np.shape(like)
-    made: Array = np.asarray(rng.uniform(0.5, 1.5, size) * rng.choice([-1.0, 1.0], size)).astype(like.dtype)
-    return made
+    numbers = rng.uniform(0.5, 1.5, array.shape) * rng.choice([-1.0, 1.0], array.shape)
+    return np.asarray(numbers).astype(array.dtype)
 
 
-def _culprit(problem: Problem, order: int, settings: _Settings) -> GradientError | None:
+def _culprit(problem: Problem, order: int, settings: Settings) -> GradientError | None:
     """What is wrong with the first op of a function, in order of computation, that is wrong by itself."""
     with np.errstate(all="ignore"):
         applications = single_ops(problem([as_leaf(x) for x in problem.values]))
@@ -392,7 +366,7 @@ def _culprit(problem: Problem, order: int, settings: _Settings) -> GradientError
         return None
     for op, values, params in applications:
         try:
-            _check(Problem.of_op(op, values, params), order, replace(settings, rng=np.random.default_rng(0)))
+            _check(Problem.of_op(op, values, params), order, replace(settings, seed=0))
         except GradientError as error:
             return error
         except Exception:  # what cannot be looked at alone is not to blame

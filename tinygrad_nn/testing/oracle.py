@@ -20,25 +20,15 @@ FLOOR = 1e-9
 
 @dataclass(frozen=True)
 class Estimate:
-    """A gradient as an oracle finds it.
-
-    Attributes
-    ----------
-    value : array
-        In float64; NaN at entries that were not asked for.
-    error : array
-        Bound on the oracle's own error: 0 for a complex step.
-    method : str
-        How it was found.
-    """
+    """A gradient as an oracle finds it in float64, with a bound on its own error; both NaN where it did not look."""
 
     value: Array
     error: Array
     method: str
 
     @property
-    def asked(self) -> Array:
-        """Which entries were asked for."""
+    def known(self) -> Array:
+        """At which entries it looked."""
         mask: Array = ~np.isnan(self.error)
         return mask
 
@@ -52,25 +42,14 @@ def estimate(
     eps: float = 2.0**-52,
     entries: Array | None = None,
 ) -> Estimate:
-    """Gradient of ⟨cotangents, results⟩ in one input.
+    """Gradient of ⟨cotangents, results⟩ in one float64 input of a problem, at some flat indices or at all.
 
-    Parameters
-    ----------
-    problem : Problem
-        With float64 values.
-    which : int
-        The input to differentiate in.
-    analytic : bool
-        Try a complex step first.
-    eps : float
-        Relative rounding error of the function's results.
-    entries : array of int
-        Flat indices of the entries to find; all unless given.
+    A complex step is tried first if the function is said to be `analytic`; `eps` is the relative rounding error of the
+    function's results.
     """
-    size = problem.values[which].size
-    wanted = np.arange(size) if entries is None else entries
-    found = _complex_step(problem, which, cotangents, wanted) if analytic else None
-    return found or _central(problem, which, cotangents, wanted, eps)
+    entries = np.arange(problem.values[which].size) if entries is None else entries
+    by_complex_step = _complex_step(problem, which, cotangents, entries) if analytic else None
+    return by_complex_step or _central(problem, which, cotangents, entries, eps)
 
 
 def _evaluate(problem: Problem, which: int, value: Array) -> list[Any]:
@@ -81,7 +60,7 @@ def _evaluate(problem: Problem, which: int, value: Array) -> list[Any]:
     return [np.asarray(out._value) for out in outs]
 
 
-def _complex_step(problem: Problem, which: int, cotangents: Sequence[Array], wanted: Array) -> Estimate | None:
+def _complex_step(problem: Problem, which: int, cotangents: Sequence[Array], entries: Array) -> Estimate | None:
     """∂L/∂xᵢ = Im L(x + i·h·eᵢ) / h, or None where the function cannot be computed with complex numbers.
 
     Source: W. Squire and G. Trapp, "Using complex variables to estimate derivatives of real functions", 1998.
@@ -90,7 +69,7 @@ def _complex_step(problem: Problem, which: int, cotangents: Sequence[Array], wan
     value, error = np.full(x.shape, np.nan), np.full(x.shape, np.nan)
     with np.errstate(all="ignore"):
         here = _evaluate(problem, which, x)
-    for flat in wanted:
+    for flat in entries:
         index = np.unravel_index(flat, x.shape)
         moved = x.astype(np.complex128)
         moved[index] += 1j * STEP
@@ -115,13 +94,13 @@ def _continues(out: Any, real: Any, scale: float) -> bool:
     return bool(np.all(abs(out.real - real) <= 1e-8 * max(scale, np.max(abs(real), initial=0.0))))
 
 
-def _central(problem: Problem, which: int, cotangents: Sequence[Array], wanted: Array, eps: float) -> Estimate:
+def _central(problem: Problem, which: int, cotangents: Sequence[Array], entries: Array, eps: float) -> Estimate:
     """Central differences extrapolated to step 0, with an estimate of what remains."""
     x = problem.values[which]
     value, error = np.full(x.shape, np.nan), np.full(x.shape, np.nan)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", RuntimeWarning)
-        for flat in wanted:
+        for flat in entries:
             index = np.unravel_index(flat, x.shape)
             scale = max(1.0, abs(float(x[index])))
             slope = _slope(problem, which, index, cotangents, eps)

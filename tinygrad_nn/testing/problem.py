@@ -21,25 +21,15 @@ Array: TypeAlias = npt.NDArray[Any]
 
 
 class Problem:
-    """A function to check, at a point.
-
-    Attributes
-    ----------
-    name : str
-        The function's name, for messages.
-    values : list of array
-        The inputs to differentiate in, those of nested inputs one by one.
-    labels : list of str
-        How messages call each of them.
-    """
+    """A function to check, at a point: `values` are the inputs to differentiate in, those of nests one by one."""
 
     def __init__(self, f: Callable[..., Any], inputs: Sequence[Any]) -> None:
         self.f = f
         self.name: str = f.name if isinstance(f, Op) else getattr(f, "__name__", type(f).__name__)
         leaves, self._structure = flatten(tuple(inputs))
-        self._given = [_value(x) for x in leaves]
-        self._where = [i for i, x in enumerate(self._given) if getattr(x, "dtype", np.dtype(bool)).kind == "f"]
-        self.values: list[Array] = [np.asarray(self._given[i]) for i in self._where]
+        self._leaves = [_value(x) for x in leaves]
+        self._where = [i for i, x in enumerate(self._leaves) if is_float(x)]
+        self.values: list[Array] = [np.asarray(self._leaves[i]) for i in self._where]
         labels = _labels(f, inputs)
         self.labels = [labels[i] for i in self._where]
         if not self.values:
@@ -48,13 +38,13 @@ class Problem:
     @classmethod
     def of_op(cls, op: Op, inputs: Sequence[Any], settings: Mapping[str, Any]) -> Problem:
         """One op with its settings."""
-        made = cls(op, inputs)
-        made.f = partial(op, **settings)
-        return made
+        problem = cls(op, inputs)
+        problem.f = partial(op, **settings)
+        return problem
 
     def __call__(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        """The floating-point results for given Tensors in the place of `values`."""
-        full = list(self._given)
+        """The floating-point results for Tensors in the place of `values`."""
+        full = list(self._leaves)
         for i, tensor in zip(self._where, tensors, strict=True):
             full[i] = tensor
         outs, _ = flatten(self.f(*unflatten(self._structure, full)))
@@ -113,24 +103,14 @@ class DirectionalGradient(Problem):
 
 def pull(problem: Problem, tensors: Sequence[Tensor], cotangents: Sequence[Any], *, record: bool) -> list[Any]:
     """Gradients of ⟨cotangents, results⟩ in each input, by the reverse pass; recorded as Tensors if asked for."""
-    inputs = [_stand_in(x) for x in tensors]
+    # Complex values are welcome: so an analytic gradient can itself be checked by a complex step.
+    inputs: list[Tensor] = [as_leaf(x._value) if x._node is None else alias(x) for x in tensors]
     seeds = seeds_of(problem(inputs), cotangents)
     nodes = [x._node for x in inputs if x._node is not None]
-    found = reverse(seeds, targets=nodes, record=record) if seeds else {}
+    by_node = reverse(seeds, targets=nodes, record=record) if seeds else {}
     zeros = [np.zeros(x.shape, x.dtype)[()] for x in inputs]
-    gradients = [found.get(node, zero) for node, zero in zip(nodes, zeros, strict=True)]
+    gradients = [by_node.get(node, zero) for node, zero in zip(nodes, zeros, strict=True)]
     return [g if isinstance(g, Tensor) or not record else plain_tensor(g) for g in gradients]
-
-
-def _stand_in(x: Tensor) -> Tensor:
-    """A Tensor of the same value to differentiate with respect to, connected to `x` if that is recorded.
-
-    Complex values are welcome: so an analytic gradient can itself be checked by a complex step.
-    """
-    if x._node is not None:
-        made: Tensor = alias(x)
-        return made
-    return as_leaf(x._value)
 
 
 def as_leaf(value: Any) -> Tensor:
@@ -151,12 +131,12 @@ def unconformed(problem: Problem, cotangents: Sequence[Any]) -> list[Array] | No
         return None
     node, rules = nodes[0], nodes[0].op.rules
     try:
-        given = {
+        gradients = {
             source: np.asarray(rule(cotangents[0][()], node.value, *node.args, **(node.params or {})))
             for source, rule in zip(node.inputs, rules, strict=True)
             if isinstance(source, Node) and rule is not None
         }
-        return [given[x._node] if x._node in given else np.zeros(x.shape) for x in inputs]
+        return [gradients[x._node] if x._node in gradients else np.zeros(x.shape) for x in inputs]
     except Exception:
         return None
 
@@ -170,6 +150,19 @@ def recorded(outs: Sequence[Tensor]) -> list[Node]:
 def is_analytic(nodes: Sequence[Node]) -> bool:
     """Whether every op of a graph takes complex input and is complex differentiable."""
     return all(node.op is None or node.op.analytic or node.op is part for node in nodes)
+
+
+def is_float(x: Any) -> bool:
+    """Whether this is an array or a NumPy scalar of floating point."""
+    return getattr(x, "dtype", np.dtype(bool)).kind == "f"
+
+
+def broadcast(*shapes: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The shape that some shapes broadcast to, or None."""
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        return None
 
 
 def _value(x: Any) -> Any:

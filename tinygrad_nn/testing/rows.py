@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..core.define import Op, registry
+from .problem import Array, is_float
 
 Shape: TypeAlias = tuple[int, ...]
 Cases: TypeAlias = tuple[Any, ...]
@@ -102,7 +103,7 @@ class Case:
         """Positions of the inputs that a derivative is taken in: those of floating point."""
         if not self.op.differentiable or not self.row.derivatives:
             return []
-        return [i for i, x in enumerate(self.inputs) if getattr(x, "dtype", np.dtype(bool)).kind == "f"]
+        return [i for i, x in enumerate(self.inputs) if is_float(x)]
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(f"{self!r}  # {', '.join(map(repr, self.inputs))}")
@@ -182,6 +183,20 @@ class Row:
         rng = np.random.default_rng(seed)
         for number in range(len(self.cases)):
             yield self.case(number, rng)
+
+
+def _every_second(x: Array) -> Array:
+    wide = np.zeros((*x.shape[:-1], 2 * x.shape[-1]), x.dtype)
+    wide[..., ::2] = x
+    return wide[..., ::2]
+
+
+#: Arrays of the same elements, laid out otherwise in memory.
+LAYOUTS: dict[str, Callable[[Array], Array]] = {
+    "F": np.asfortranarray,
+    "reversed": lambda x: x[::-1].copy()[::-1],
+    "strided": _every_second,
+}
 
 
 def unary(name: str, domain: Domain = REAL, reference: Callable[..., Any] | None = None, **more: Any) -> Row:

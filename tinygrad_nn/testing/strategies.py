@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from ..core.define import Op, registry
 from ..tensor.tensor import Tensor
 from .cases import row_of
-from .problem import Array
-from .rows import Case, Domain, Shape
+from .problem import Array, broadcast
+from .rows import LAYOUTS, Case, Domain, Shape
 
 __all__ = ["Program", "arrays", "broadcastable", "cases", "graphs", "shapes", "tensors"]
 
@@ -39,12 +39,8 @@ def arrays(
     values: Array = np.asarray((domain or Domain()).sample(rng, where)).astype(dtype)
     if not where:
         return values
-    layout = draw(st.sampled_from(["C", "F", "reversed", "strided"]))
-    if layout == "F":
-        return np.asfortranarray(values)
-    if layout == "reversed":
-        return values[::-1].copy()[::-1]
-    return values.repeat(2, -1)[..., ::2] if layout == "strided" else values
+    layout = draw(st.sampled_from(["C", *LAYOUTS]))
+    return LAYOUTS[layout](values) if layout in LAYOUTS else values
 
 
 @st.composite
@@ -78,8 +74,7 @@ def tensors(
     >>> test_shape()
     """
     values = draw(arrays(shape, domain=domain, dtype=dtype))
-    wanted = draw(st.booleans()) if requires_grad is None else requires_grad
-    return Tensor(values, requires_grad=wanted)
+    return Tensor(values, requires_grad=draw(st.booleans()) if requires_grad is None else requires_grad)
 
 
 @st.composite
@@ -125,7 +120,8 @@ class Program:
         """Run it on Tensors or arrays; the result is the sum of what the last steps give."""
         values: list[Any] = list(inputs)
         for name, where in self.steps:
-            values.append(_call(name, [values[i] for i in where]))
+            op, operands = registry[name], [values[i] for i in where]
+            values.append(op(*operands, axis=-1) if name in _REDUCE and np.ndim(operands[0]) else op(*operands))
         used = {i for _, where in self.steps for i in where}
         ends: Sequence[Any] = [registry["mean"](v) for i, v in enumerate(values) if i not in used]
         total = ends[0]
@@ -138,11 +134,6 @@ class Program:
         for k, (name, where) in enumerate(self.steps, len(self.inputs)):
             lines.append(f"x{k} = {name}({', '.join(f'x{i}' for i in where)})")
         return "Program(\n    " + "\n    ".join(lines) + "\n)"
-
-
-def _call(name: str, values: list[Any]) -> Any:
-    op = registry[name]
-    return op(*values, axis=-1) if name in _REDUCE and np.ndim(values[0]) else op(*values)
 
 
 @st.composite
@@ -172,17 +163,10 @@ def graphs(draw: st.DrawFn, *, max_inputs: int = 3, max_steps: int = 12, max_sid
         x = draw(st.integers(0, len(shapes_of) - 1))
         shape = shapes_of[x]
         if name in _BINARY:
-            y = draw(st.sampled_from([i for i, other in enumerate(shapes_of) if _broadcast(shape, other) is not None]))
+            y = draw(st.sampled_from([i for i, other in enumerate(shapes_of) if broadcast(shape, other) is not None]))
             steps.append((name, (x, y)))
-            shapes_of.append(_broadcast(shape, shapes_of[y]) or ())
+            shapes_of.append(np.broadcast_shapes(shape, shapes_of[y]))
         else:
             steps.append((name, (x,)))
             shapes_of.append(shape[:-1] if name in _REDUCE else shape)
     return Program(inputs, tuple(steps))
-
-
-def _broadcast(a: Shape, b: Shape) -> Shape | None:
-    try:
-        return np.broadcast_shapes(a, b)
-    except ValueError:
-        return None
