@@ -33,11 +33,7 @@ CHOOSE = (
 )
 
 
-def _logistic(x: Any) -> Any:
-    return 1 / (1 + np.exp(-x))
-
-
-def _spread(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
+def _with_infinities(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
     """NaN and infinities among finite numbers."""
     values = rng.uniform(-2, 2, shape)
     return np.where(rng.random(shape) < 0.4, rng.choice([np.nan, np.inf, -np.inf], shape), values)
@@ -48,7 +44,7 @@ def _whole_powers(rng: np.random.Generator) -> Any:
     return (NONZERO.sample(rng, (2, 4)), np.array([0, 1, 2, 3], np.int8)), {}
 
 
-SPECIAL = Domain(make=_spread)
+SPECIAL = Domain(make=_with_infinities)
 #: Bases with both signs and zero in powers of whole exponents.
 WHOLE = Domain(-2, 4, make=lambda rng, shape: rng.integers(-2, 4, shape).astype(float))
 
@@ -87,7 +83,7 @@ ROWS = [
     unary("log2", POSITIVE, np.log2),
     unary("log10", POSITIVE, np.log10),
     unary("log1p", Domain(-0.7, 3.0), np.log1p),
-    unary("sigmoid", Domain(-5.0, 5.0), _logistic),
+    unary("sigmoid", Domain(-5.0, 5.0), lambda x: 1 / (1 + np.exp(-x))),
     unary("softplus", Domain(-8.0, 8.0), lambda x: np.log1p(np.exp(x))),
     unary("log_sigmoid", Domain(-8.0, 8.0), lambda x: -np.log1p(np.exp(-x))),
     binary("logaddexp", reference=np.logaddexp),

@@ -21,7 +21,7 @@ def _at(
     def case(rng: np.random.Generator) -> Any:
         inputs = [rng.uniform(-2, 2, x)]
         if value is not None:
-            inputs.append(rng.uniform(-2, 2, value)[()] if value == () else rng.uniform(-2, 2, value))
+            inputs.append(rng.uniform(-2, 2, value)[()])
         return [*inputs, *map(np.asarray, arrays)], {"key": key}
 
     return case
@@ -109,10 +109,6 @@ def _fill_diagonal(g: Any, shape: Any, offset: int = 0, axis1: int = 0, axis2: i
     return out
 
 
-def _several(*shapes: tuple[int, ...], **settings: Any) -> Callable[..., Any]:
-    return lambda rng: ([rng.uniform(-2, 2, shape) for shape in shapes], settings)
-
-
 def _tiled(x: Any, repetitions: Any) -> Any:
     return np.tile(x, repetitions)
 
@@ -186,12 +182,12 @@ ROWS = [
         lambda x, dtype: x.astype(dtype), derivatives=False),
     # joining and splitting
     Row("concat", cases=(
-        _several((2,), (3,), axis=0), _several((2, 1), (2, 3), (2, 2), axis=1), _several((2, 2), (1, 2), axis=-2),
-        _several((0, 2), (1, 2), axis=0), _several((3,), axis=0),
+        ((2,), (3,), {"axis": 0}), ((2, 1), (2, 3), (2, 2), {"axis": 1}), ((2, 2), (1, 2), {"axis": -2}),
+        ((0, 2), (1, 2), {"axis": 0}), ((3,), {"axis": 0}),
     ), reference=lambda *arrays, axis: np.concatenate(arrays, axis)),
     Row("stack", cases=(
-        _several((2,), (2,), axis=0), _several((2, 3), (2, 3), (2, 3), axis=1), _several((), (), axis=0),
-        _several((2, 3), (2, 3), axis=-1), _several((0,), (0,), axis=0),
+        ((2,), (2,), {"axis": 0}), ((2, 3), (2, 3), (2, 3), {"axis": 1}), ((), (), {"axis": 0}),
+        ((2, 3), (2, 3), {"axis": -1}), ((0,), (0,), {"axis": 0}),
     ), reference=lambda *arrays, axis: np.stack(arrays, axis)),
     Row("split", (REAL,), (
         ((4,), {"indices_or_sections": 2}), ((5,), {"indices_or_sections": (1, 3)}),

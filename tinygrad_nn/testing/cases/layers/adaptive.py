@@ -15,11 +15,11 @@ from .window import adjoint
 
 def adaptive_windows(x: Any, counts: Any) -> Windows:
     """For each window of adaptive pooling the places of its elements in the array."""
-    found = {}
+    windows = {}
     for at in np.ndindex(*counts):
         bounds = [(i * n // m, -((-(i + 1) * n) // m)) for i, n, m in zip(at, x.shape[2:], counts)]
-        found[at] = list(product(*(range(a, b) for a, b in bounds)))
-    return found
+        windows[at] = list(product(*(range(a, b) for a, b in bounds)))
+    return windows
 
 
 def adaptive_avg_reference(x: Any, *, counts: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
@@ -13,46 +13,37 @@ from ...rows import REAL, Row
 from .window import WINDOWS, along_line, counts_of, places, where
 
 
-def _trilinear(x: Any, weight: Any, groups: int, visit: Callable[..., None], **where: Any) -> None:
-    """`visit` for each product of the sum that convolutions are made of, over whole batches."""
+def _products(x: Any, weight: Any, groups: int, **where: Any) -> Iterator[tuple[Any, Any, Any]]:
+    """Indices of x, weight and result for each product of the sum that convolutions are, over whole batches."""
     counts = counts_of(x[2:], weight[2:], where["stride"], where["padding"], where["dilation"])
     for at, j, element in places(x[2:], counts, weight[2:], **where):
         for f, c in product(range(weight[0]), range(weight[1])):
             channel = f // (weight[0] // groups) * weight[1] + c
-            visit((slice(None), channel, *element), (f, c, *j), (slice(None), f, *at))
+            yield (slice(None), channel, *element), (f, c, *j), (slice(None), f, *at)
 
 
 def conv_reference(x: Any, weight: Any, *, groups: int, **where: Any) -> Any:
     """Convolution by its definition."""
     counts = counts_of(x.shape[2:], weight.shape[2:], where["stride"], where["padding"], where["dilation"])
     out = np.zeros((x.shape[0], weight.shape[0], *counts))
-
-    def visit(a: Any, w: Any, b: Any) -> None:
+    for a, w, b in _products(x.shape, weight.shape, groups, **where):
         out[b] += x[a] * weight[w]
-
-    _trilinear(x.shape, weight.shape, groups, visit, **where)
     return out
 
 
 def transpose_reference(y: Any, weight: Any, *, space: Any, groups: int, **where: Any) -> Any:
     """Transposed convolution by its definition."""
     out = np.zeros((y.shape[0], weight.shape[1] * groups, *space))
-
-    def visit(a: Any, w: Any, b: Any) -> None:
+    for a, w, b in _products(out.shape, weight.shape, groups, **where):
         out[a] += y[b] * weight[w]
-
-    _trilinear(out.shape, weight.shape, groups, visit, **where)
     return out
 
 
 def weight_reference(x: Any, y: Any, *, window: Any, groups: int, **where: Any) -> Any:
     """The convolution's adjoint in its weight by its definition."""
     out = np.zeros((y.shape[1], x.shape[1] // groups, *window))
-
-    def visit(a: Any, w: Any, b: Any) -> None:
+    for a, w, b in _products(x.shape, out.shape, groups, **where):
         out[w] += (x[a] * y[b]).sum()
-
-    _trilinear(x.shape, out.shape, groups, visit, **where)
     return out
 
 

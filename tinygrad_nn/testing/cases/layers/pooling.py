@@ -17,10 +17,10 @@ Windows = dict[Any, Any]
 
 def windows_of(x: Any, *, window: Any, **where: Any) -> Windows:
     """For each window the places of its elements in the array."""
-    found: Windows = {}
+    windows: Windows = {}
     for at, _, element in places(x.shape[2:], counts_of(x.shape[2:], window, **where), window, **where):
-        found.setdefault(at, []).append(element)
-    return found
+        windows.setdefault(at, []).append(element)
+    return windows
 
 
 def largest(x: Any, windows: Windows) -> Any:
@@ -67,8 +67,8 @@ def maxima(of_windows: bool, cases: Any, windows: Callable[..., Windows]) -> tup
         def make(rng: np.random.Generator) -> Any:
             x = rng.integers(0, 3, shape)
             out = largest(x, windows(x, **settings)).astype(x.dtype)
-            more = {} if "counts" in settings else settings
-            return [rng.uniform(-2, 2, out.shape if of_windows else shape), x, out], more
+            g = rng.uniform(-2, 2, out.shape if of_windows else shape)
+            return [g, x, out], {} if "counts" in settings else settings
 
         return make
 
@@ -88,11 +88,6 @@ def avg_reference(x: Any, *, window: Any, stride: Any, padding: Any, counted: An
         ]
         out[(..., *at)] = x[(..., *inside)].sum(tuple(range(2, x.ndim))) / (divisor or np.prod(size))
     return out
-
-
-def spread_average_reference(g: Any, *, space: Any, **where: Any) -> Any:
-    """The adjoint of the mean, by what it is for each element alone."""
-    return adjoint(g, space, lambda x: avg_reference(x, **where))
 
 
 def _mean(window: Any, stride: Any, padding: Any, counted: Any = None, divisor: Any = None) -> Settings:
@@ -126,5 +121,6 @@ ROWS = [
     Row("max_pool_indices", (DISTINCT,), WINDOWS, lambda x, **where: first_largest(x, windows_of(x, **where)),
         derivatives=False),
     Row("avg_pool", (REAL,), _MEANS, avg_reference, ulps=16),
-    Row("spread_over_windows", (REAL,), _spread_means(), spread_average_reference, ulps=16),
+    Row("spread_over_windows", (REAL,), _spread_means(),
+        lambda g, space, **where: adjoint(g, space, lambda x: avg_reference(x, **where)), ulps=16),
 ]  # fmt: skip
