@@ -13,6 +13,8 @@ from ..core.store import refuse
 from ..tensor.tensor import Tensor, as_array, plain_tensor
 from .optimizer import Optimizer
 
+Closure = Callable[[], Any]
+
 
 class ClosureOptimizer(Optimizer):
     """Base of optimizers whose `step` needs a closure; all state is kept with the first parameter, as in PyTorch."""
@@ -38,7 +40,8 @@ class ClosureOptimizer(Optimizer):
             raise ValueError(f"{type(self).__name__} has one group of parameters; give all in one list")
         super().add_param_group(param_group)
 
-    def _check_call(self, closure: object) -> None:
+    def _begin(self, closure: Closure | None) -> Closure:
+        """The closure, where a step can be made with it."""
         name = type(self).__name__
         refuse(
             f"compile: {name}.step() decides by the numbers of the loss how to go on, so it cannot be recorded; "
@@ -49,6 +52,8 @@ class ClosureOptimizer(Optimizer):
                 f"{name}.step() needs a closure, a function that computes the loss anew and returns it; "
                 f"given {type(closure).__name__}"
             )
+        self._stepped = True
+        return closure
 
     def _number_of(self, loss: Any) -> float:
         """The loss as a number."""
@@ -161,6 +166,3 @@ def largest(vector: Any) -> float:
 def dot(x: Any, y: Any) -> float:
     """The inner product of two vectors."""
     return float(x @ y)
-
-
-Closure = Callable[[], Any]

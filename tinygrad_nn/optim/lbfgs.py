@@ -123,9 +123,7 @@ class LBFGS(ClosureOptimizer):
         Tensor
             What the first call of `closure` returned.
         """
-        self._check_call(closure)
-        assert closure is not None
-        self._stepped = True
+        closure = self._begin(closure)
         with mode("recording", True):
             first = closure()
             loss = self._number_of(first)

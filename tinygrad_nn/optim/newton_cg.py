@@ -141,9 +141,7 @@ class NewtonCG(ClosureOptimizer):
         Tensor
             The loss before the first step, detached.
         """
-        self._check_call(closure)
-        assert closure is not None
-        self._stepped = True
+        closure = self._begin(closure)
         memory = self._memory
         for name in ("n_iter", "func_evals", "grad_evals", "hessian_products"):
             memory.setdefault(name, 0)
@@ -245,14 +243,14 @@ class NewtonCG(ClosureOptimizer):
 
     def _adapt_radius(self, length: float, t: float, gained: float, resolution: float) -> None:
         memory = self._memory
-        foretold = memory["foretold"]
+        predicted = memory["foretold"]
         if t < 1:
             memory["radius"] = max(t, 1e-3) * length
-        elif foretold <= resolution:  # rounding says nothing about the model
+        elif predicted <= resolution:  # rounding says nothing about the model
             return
-        elif gained < 0.25 * foretold:
+        elif gained < 0.25 * predicted:
             memory["radius"] = 0.25 * length
-        elif gained > 0.75 * foretold and memory["at_border"]:
+        elif gained > 0.75 * predicted and memory["at_border"]:
             memory["radius"] = 2 * memory["radius"]
 
 

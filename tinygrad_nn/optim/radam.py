@@ -82,7 +82,7 @@ class RAdam(MomentOptimizer):
         length = limit - 2 * count * beta2**count / unbiased
         # Chosen by arithmetic: in compiled code the count is known at each call only.
         certain = length > 5
-        spread = (limit - 4) * (limit - 2) * length * certain + (1 - certain)
-        rectified = abs((length - 4) * (length - 2) * limit / spread) ** 0.5 * certain
+        divisor = (limit - 4) * (limit - 2) * length * certain + (1 - certain)
+        rectified = abs((length - 4) * (length - 2) * limit / divisor) ** 0.5 * certain
         scale = rectified * unbiased**0.5 / (sqrt(square) + float(group["eps"])) + (1 - certain)
         return value - mean * (number(group["lr"]) / (1 - beta1**count)) * scale

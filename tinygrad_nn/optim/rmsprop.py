@@ -90,12 +90,12 @@ class RMSprop(Optimizer):
         square *= alpha
         square += g * g * (1 - alpha)
         velocity = self.remembered(p, "momentum_buffer") if is_set(group["momentum"]) else None
-        spread = square
+        variance = square
         if group["centered"]:
             mean = self.remembered(p, "grad_avg")
             mean += (g - mean) * (1 - alpha)
-            spread = maximum(square - mean * mean, 0.0)  # rounding can bring it below 0
-        g = g / (sqrt(spread) + float(group["eps"]))
+            variance = maximum(square - mean * mean, 0.0)  # rounding can bring it below 0
+        g = g / (sqrt(variance) + float(group["eps"]))
         if velocity is not None:
             velocity *= number(group["momentum"])
             velocity += g

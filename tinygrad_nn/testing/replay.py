@@ -35,16 +35,15 @@ def replay(outs: Sequence[Tensor], inputs: Mapping[Tensor, Any] | None = None) -
     >>> replay([y], {x: 0.0})
     [np.float64(1.0)]
     """
-    given = {tensor._node: value for tensor, value in (inputs or {}).items()}
-    values = _values(recorded(outs), given)
+    values = _values(recorded(outs), {tensor._node: value for tensor, value in (inputs or {}).items()})
     return [out._value if out._node is None else values[out._node] for out in outs]
 
 
-def _values(nodes: Sequence[Node], given: Mapping[Any, Any]) -> dict[Node, Any]:
+def _values(nodes: Sequence[Node], inputs: Mapping[Any, Any]) -> dict[Node, Any]:
     values: dict[Node, Any] = {}
     for node in nodes:
-        if node in given:
-            values[node] = given[node]
+        if node in inputs:
+            values[node] = inputs[node]
         elif node.op is None:
             values[node] = _known(node.value, node.value, "leaf")
         elif node.op is part:
@@ -56,17 +55,14 @@ def _values(nodes: Sequence[Node], given: Mapping[Any, Any]) -> dict[Node, Any]:
 
 def _arguments(node: Node, values: Mapping[Node, Any]) -> list[Any]:
     """The values that a node was applied to, from those of the nodes before it."""
-    arguments = []
-    for source, kept in zip(node.inputs, node.args, strict=True):
-        if type(source) is Node:
-            arguments.append(values[source])
-        else:
-            arguments.append(_known(getattr(source, "value", source), kept, "constant"))
-    return arguments
+    return [
+        values[source] if type(source) is Node else _known(getattr(source, "value", source), arg, "constant")
+        for source, arg in zip(node.inputs, node.args, strict=True)
+    ]
 
 
-def _known(value: Any, kept: Any, what: str) -> Any:
-    for candidate in (value, kept):
+def _known(value: Any, arg: Any, what: str) -> Any:
+    for candidate in (value, arg):
         if type(candidate) is not Spec:
             return candidate
     raise ValueError(f"the graph did not keep the value of a {what} of shape {value.shape}, so it cannot be replayed")

@@ -71,6 +71,15 @@ class LRScheduler:
         finally:
             self._is_initial = False
 
+    def _restart(self) -> None:
+        """Set the rates of epoch 0, from the first rates."""
+        self.last_epoch = -1
+        self._start()
+
+    def _take_back(self) -> None:
+        """Take back the first step, that of construction."""
+        self.last_epoch -= 1
+
     def get_lr(self) -> list[float]:
         """The rate of each group in epoch `last_epoch`, computed from those before; for `step` alone."""
         raise NotImplementedError(f"{type(self).__name__} does not define get_lr()")
@@ -132,11 +141,11 @@ class LRScheduler:
 
     def state_dict(self) -> dict[str, Any]:
         """All but the optimizer, for `tinygrad_nn.save`; of functions only what is kept in them as attributes."""
-        found = {name: value for name, value in self.__dict__.items() if name != "optimizer"}
+        state = {name: value for name, value in self.__dict__.items() if name != "optimizer"}
         for name in self._functions:
-            given = found[name]
-            found[name] = [_inside(f) for f in given] if isinstance(given, list) else _inside(given)
-        return found
+            own = state[name]
+            state[name] = [_inside(f) for f in own] if isinstance(own, list) else _inside(own)
+        return state
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over a `state_dict`. The optimizer's own state, with the rates, is loaded by itself.
@@ -157,8 +166,8 @@ class LRScheduler:
             if name not in self._functions:
                 setattr(self, name, value)
                 continue
-            own, kept = getattr(self, name), value
-            for function, inside in zip(own, kept, strict=True) if isinstance(own, list) else [(own, kept)]:
+            own = getattr(self, name)
+            for function, inside in zip(own, value, strict=True) if isinstance(own, list) else [(own, value)]:
                 if inside is not None:
                     function.__dict__.update(inside)
 

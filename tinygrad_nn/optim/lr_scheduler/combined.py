@@ -37,11 +37,19 @@ class _Combined(LRScheduler):
             scheduler._step_count = 0  # what follows is no step of a user's
         super()._start()
 
+    def _restart(self) -> None:
+        for scheduler in self._schedulers:
+            scheduler._restart()
+
+    def _take_back(self) -> None:
+        for scheduler in self._schedulers:
+            scheduler._take_back()
+
     def _set_epoch(self, epoch: int | None = None) -> None:
         """Begin anew, where this is part of a sequence."""
         for group in self.optimizer.param_groups:
             group["lr"] = group["initial_lr"]
-        _restart(self)
+        self._restart()
         self._last_lr = self._current()
 
     def state_dict(self) -> dict[str, Any]:
@@ -50,11 +58,11 @@ class _Combined(LRScheduler):
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         own = self._schedulers
-        given = state_dict.get("_schedulers", ())
-        if len(given) != len(own):
-            raise ValueError(f"the state is of {len(given)} schedulers, {type(self).__name__} has {len(own)}")
+        saved = state_dict.get("_schedulers", ())
+        if len(saved) != len(own):
+            raise ValueError(f"the state is of {len(saved)} schedulers, {type(self).__name__} has {len(own)}")
         super().load_state_dict({"last_epoch": 0, **state_dict, "_schedulers": own})
-        for scheduler, state in zip(own, given, strict=True):
+        for scheduler, state in zip(own, saved, strict=True):
             scheduler.load_state_dict(state)
 
 
@@ -103,10 +111,14 @@ class SequentialLR(_Combined):
         # Each scheduler has set the rates of its epoch 0 when it was made: only the first one's are to hold.
         for group in optimizer.param_groups:
             group["lr"] = group["initial_lr"]
-        _take_back(self)
+        self._take_back()
         first = self._schedulers[bisect_right(self._milestones, 0)]
         first._start()
         self._last_lr = first.get_last_lr()
+
+    def _restart(self) -> None:
+        self.last_epoch = 0
+        self._schedulers[0]._restart()
 
     def step(self) -> None:  # type: ignore[override]
         """Set the rates of the next epoch."""
@@ -143,24 +155,3 @@ class ChainedScheduler(_Combined):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._schedulers})"
-
-
-def _restart(scheduler: LRScheduler) -> None:
-    """Set the rates of epoch 0, from the first rates."""
-    if not isinstance(scheduler, _Combined):
-        scheduler.last_epoch = -1
-        scheduler._start()
-        return
-    if isinstance(scheduler, SequentialLR):
-        scheduler.last_epoch = 0
-    for inner in scheduler._schedulers[:1] if isinstance(scheduler, SequentialLR) else scheduler._schedulers:
-        _restart(inner)
-
-
-def _take_back(scheduler: LRScheduler) -> None:
-    """Take back the first step that schedulers made on construction."""
-    for inner in scheduler._schedulers if isinstance(scheduler, _Combined) else ():
-        if isinstance(inner, _Combined):
-            _take_back(inner)
-        else:
-            inner.last_epoch -= 1
