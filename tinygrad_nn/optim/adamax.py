@@ -59,8 +59,7 @@ class Adamax(MomentOptimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        settings = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
-        super().__init__(params, settings)
+        super().__init__(params, lr, betas, eps, weight_decay, maximize=maximize)
 
     def updated(self, p: Tensor, value: Any, g: Any, group: dict[str, Any]) -> Any:
         """The new value, value − lr·m̂/u."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..tensor.tensor import Tensor
-from .optimizer import Optimizer
+from .optimizer import Optimizer, Params
 from .settings import check_betas, check_not_negative, number
 
 
@@ -13,6 +13,11 @@ class MomentOptimizer(Optimizer):
     """Base of the optimizers that keep estimates of the gradient's first and second moments."""
 
     _state_names = frozenset({"step", "exp_avg", "exp_avg_sq"})
+
+    def __init__(
+        self, params: Params, lr: float, betas: tuple[float, float], eps: float, weight_decay: float, **more: Any
+    ) -> None:
+        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, **more})
 
     def check(self, group: dict[str, Any]) -> None:
         check_not_negative(group, "lr", "eps", "weight_decay")

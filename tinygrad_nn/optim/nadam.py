@@ -68,16 +68,12 @@ class NAdam(MomentOptimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        settings = {
-            "lr": lr,
-            "betas": betas,
-            "eps": eps,
-            "weight_decay": weight_decay,
+        more = {
             "momentum_decay": momentum_decay,
             "maximize": maximize,
             "decoupled_weight_decay": decoupled_weight_decay,
         }
-        super().__init__(params, settings)
+        super().__init__(params, lr, betas, eps, weight_decay, **more)
 
     def check(self, group: dict[str, Any]) -> None:
         super().check(group)

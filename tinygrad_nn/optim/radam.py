@@ -61,15 +61,8 @@ class RAdam(MomentOptimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        settings = {
-            "lr": lr,
-            "betas": betas,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "maximize": maximize,
-            "decoupled_weight_decay": decoupled_weight_decay,
-        }
-        super().__init__(params, settings)
+        more = {"maximize": maximize, "decoupled_weight_decay": decoupled_weight_decay}
+        super().__init__(params, lr, betas, eps, weight_decay, **more)
 
     def updated(self, p: Tensor, value: Any, g: Any, group: dict[str, Any]) -> Any:
         """The new value, rectified or with plain momentum."""
