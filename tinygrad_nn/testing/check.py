@@ -178,7 +178,7 @@ class _Step:
             if not self.outs:
                 raise TypeError(f"check_gradients: {problem.name} returned no floating-point result")
             self.cotangents = [_random(rng, np.asarray(out._value)) for out in self.outs]
-            self.nodes = recorded(self.outs)
+            self.analytic = is_analytic(recorded(self.outs))
             self.gradients = self._reverse()
         self.scale = self._natural_scale()
         #: The coarsest rounding among what was given.
@@ -210,21 +210,13 @@ class _Step:
     def compare_with_oracle(self) -> None:
         double = self.problem.in_double()
         eps = self._rounding(double)
+        cotangents = [u.astype(np.float64) for u in self.cotangents]
+        count = self.settings.entries
         estimates = []
         for i, x in enumerate(double.values):
-            count = self.settings.entries
             chosen = None if x.size <= count else np.sort(self.rng.choice(x.size, count, replace=False))
-            estimates.append(
-                estimate(
-                    double,
-                    i,
-                    [u.astype(np.float64) for u in self.cotangents],
-                    analytic=is_analytic(self.nodes),
-                    eps=eps,
-                    entries=chosen,
-                )
-            )
-        excesses = [self._excess(i, estimate) for i, estimate in enumerate(estimates)]
+            estimates.append(estimate(double, i, cotangents, analytic=self.analytic, eps=eps, entries=chosen))
+        excesses = [self._excess(i, expected) for i, expected in enumerate(estimates)]
         if max(excesses) > 1:
             raise self._error(excesses.index(max(excesses)), estimates)
 
@@ -273,9 +265,7 @@ class _Step:
             cotangents=self.cotangents,
             outs=[np.asarray(out._value) for out in self.outs],
             close=self._close,
-            oracle=lambda problem, which, cotangents: estimate(
-                problem, which, cotangents, analytic=is_analytic(self.nodes)
-            ),
+            analytic=self.analytic,
         )
         lines = [self._title(self.problem.labels[i])]
         facts: dict[str, Any] = {}
@@ -298,12 +288,12 @@ class _Step:
         """Whether two arrays are the same to a diagnosis."""
         return bool(np.all(abs(a - b) <= max(self.settings.ulps * self.eps, 1e-7) * np.max(abs(b), initial=0.0)))
 
-    def _worst_entry(self, got: Array, estimate: Estimate) -> dict[str, Any]:
-        ratios = self._ratios(got, estimate)
+    def _worst_entry(self, got: Array, expected: Estimate) -> dict[str, Any]:
+        ratios = self._ratios(got, expected)
         index = tuple(int(k) for k in np.unravel_index(int(ratios.argmax()), ratios.shape))
-        expected, value = float(estimate.value[index]), float(got[index])
-        ulp = float(np.spacing(np.asarray(abs(expected), got.dtype)))
-        return {"index": index, "got": value, "expected": expected, "ulps": abs(value - expected) / ulp}
+        right, value = float(expected.value[index]), float(got[index])
+        ulp = float(np.spacing(np.asarray(abs(right), got.dtype)))
+        return {"index": index, "got": value, "expected": right, "ulps": abs(value - right) / ulp}
 
     def compare_forward_with_reverse(self) -> None:
         """⟨J v, u⟩ = ⟨v, Jᵀ u⟩ for a random direction v."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .oracle import Estimate, one_sided
+from .oracle import Estimate, estimate, one_sided
 from .problem import Array, DirectionalGradient, Problem, broadcast
 
 
@@ -35,8 +35,8 @@ class Evidence:
     outs: Sequence[Array]
     #: Whether two arrays agree up to rounding.
     close: Callable[[Array, Array], bool]
-    #: The oracle's gradient of another problem, in one input.
-    oracle: Callable[[Problem, int, Sequence[Array]], Estimate]
+    #: Whether the oracle can use complex steps.
+    analytic: bool
 
     @property
     def got(self) -> Array:
@@ -44,9 +44,13 @@ class Evidence:
         return self.gradients[self.which]
 
     @property
-    def estimate(self) -> Estimate:
+    def expected(self) -> Estimate:
         """The oracle's, which is known at some entries only."""
         return self.estimates[self.which]
+
+    def oracle(self, problem: Problem, cotangents: Sequence[Array]) -> Array:
+        """The oracle's gradient of another problem in the same input."""
+        return estimate(problem, self.which, cotangents, analytic=self.analytic).value
 
     def agrees(self, candidate: Array) -> bool:
         """Whether the gradient is `candidate` where that is finite."""
@@ -71,8 +75,8 @@ def _wrong_dtype(e: Evidence) -> Iterator[str]:
 
 
 def _unsettled(e: Evidence) -> Iterator[str]:
-    known = e.estimate.known
-    error, value = e.estimate.error[known], e.estimate.value[known]
+    known = e.expected.known
+    error, value = e.expected.error[known], e.expected.value[known]
     if np.any(~np.isfinite(value)) or np.any(error > 1e-2 * np.max(abs(value), initial=0.0)):
         yield (
             "the oracle found no derivative either: the function is not smooth or not defined around this input, or it "
@@ -81,7 +85,7 @@ def _unsettled(e: Evidence) -> Iterator[str]:
 
 
 def _precision(e: Evidence) -> Iterator[str]:
-    if e.agrees(e.estimate.value):
+    if e.agrees(e.expected.value):
         yield "nearly right: digits are lost on the way, or the error allowed is too small"
 
 
@@ -91,7 +95,7 @@ def _zero(e: Evidence) -> Iterator[str]:
 
 
 def _sign(e: Evidence) -> Iterator[str]:
-    if e.agrees(-e.estimate.value):
+    if e.agrees(-e.expected.value):
         yield "the gradient is what was expected times −1"
 
 
@@ -103,7 +107,7 @@ def _swapped(e: Evidence) -> Iterator[str]:
 
 def _broadcast(e: Evidence) -> Iterator[str]:
     """The gradient before, or instead of, the sum over the axes along which the input was broadcast."""
-    expected = e.estimate.value
+    expected = e.expected.value
     if e.got.shape != expected.shape:
         if e.got.ndim >= expected.ndim and e.close(_sum_to(e.got, expected.shape), expected):
             yield "the gradient is not summed over the axes along which the input was broadcast"
@@ -115,7 +119,7 @@ def _broadcast(e: Evidence) -> Iterator[str]:
     values = list(e.problem.in_double().values)
     values[e.which] = np.broadcast_to(values[e.which], shape).copy()
     try:
-        full = e.oracle(e.problem.at(values), e.which, e.cotangents).value
+        full = e.oracle(e.problem.at(values), e.cotangents)
     except Exception:  # the function does not take the input in that shape
         return
     if any(map(e.agrees, _slices(full, x.shape))):
@@ -143,7 +147,7 @@ def _slices(full: Array, shape: tuple[int, ...]) -> Iterator[Array]:
 
 def _transposed(e: Evidence) -> Iterator[str]:
     """The gradient, or something that enters it, with its last two axes exchanged."""
-    expected = e.estimate.value
+    expected = e.expected.value
     if expected.ndim < 2:
         return
     if e.agrees(np.swapaxes(expected, -1, -2)) or e.got.shape == expected.shape[::-1] != expected.shape:
@@ -152,7 +156,7 @@ def _transposed(e: Evidence) -> Iterator[str]:
         return
     for what, problem, cotangents in _with_one_transposed(e):
         try:
-            candidate = e.oracle(problem, e.which, cotangents).value
+            candidate = e.oracle(problem, cotangents)
         except Exception:  # the function does not take it that way round
             continue
         if e.agrees(candidate) or e.agrees(np.swapaxes(candidate, -1, -2)):
@@ -171,14 +175,14 @@ def _with_one_transposed(e: Evidence) -> Iterator[tuple[str, Problem, Sequence[A
 
 
 def _wrong_shape(e: Evidence) -> Iterator[str]:
-    if e.got.shape != e.estimate.value.shape:
+    if e.got.shape != e.expected.value.shape:
         yield "the gradient must have the shape of its input"
 
 
 def _kink(e: Evidence) -> Iterator[str]:
-    if e.estimate.method == "complex step":
+    if e.expected.method == "complex step":
         return
-    off = np.argwhere(e.estimate.known & ~np.isclose(e.got, e.estimate.value, rtol=1e-6, atol=0))
+    off = np.argwhere(e.expected.known & ~np.isclose(e.got, e.expected.value, rtol=1e-6, atol=0))
     for index in off[:3]:
         left, right = one_sided(e.problem.in_double(), e.which, tuple(index), e.cotangents)
         if abs(left - right) > 1e-3 * max(abs(left), abs(right)):
@@ -186,14 +190,14 @@ def _kink(e: Evidence) -> Iterator[str]:
 
 
 def _partly_zero(e: Evidence) -> Iterator[str]:
-    known, expected = e.estimate.known, e.estimate.value
+    known, expected = e.expected.known, e.expected.value
     missing = known & (e.got == 0) & (expected != 0)
     if missing.any() and e.close(e.got[known & ~missing], expected[known & ~missing]):
         yield f"the gradient is 0 in {missing.sum()} of {e.got.size} entries and right in the others"
 
 
 def _factor(e: Evidence) -> Iterator[str]:
-    expected, known = e.estimate.value, e.estimate.known
+    expected, known = e.expected.value, e.expected.known
     at = np.argmax(np.where(known, abs(expected), -1.0))
     if expected.flat[at] == 0:
         return
@@ -214,8 +218,8 @@ def _factor(e: Evidence) -> Iterator[str]:
 
 def _dropped_term(e: Evidence) -> Iterator[str]:
     """What is missing is a constant times something simple: a term of the derivative was left out."""
-    known = e.estimate.known
-    rest = e.estimate.value - e.got
+    known = e.expected.known
+    rest = e.expected.value - e.got
     if np.count_nonzero(rest[known]) < 2:
         return
     for name, atom in _atoms(e):
