@@ -17,7 +17,7 @@ from ..core.adjoint import alias
 from ..core.errors import name_of
 from ..core.graph import StandIn, modes
 from ..core.reverse import unshared
-from ..core.tree import flatten, unflatten
+from ..core.tree import flatten, paths, unflatten
 from ..ops.shapes import stack
 from ..tensor.tensor import Tensor, alias_of, as_array, plain_tensor
 
@@ -270,7 +270,7 @@ class _Nest:
     def __init__(self, tree: Any, what: str) -> None:
         entries, self.structure = flatten(tree)
         self.absent = [x is None for x in entries]
-        present = [(x, what + path) for x, path in zip(entries, _paths(self.structure)) if x is not None]
+        present = [(x, what + path) for x, path in zip(entries, paths(self.structure)) if x is not None]
         self.paths = [path for _, path in present]
         self.leaves = [_leaf(x, path) for x, path in present]
         self.specs: list[tuple[tuple[int, ...], Any]] = []  # shapes and dtypes of what was `taken`
@@ -309,14 +309,6 @@ class _Nest:
                 )
             leaves.append(x)
         return leaves
-
-
-def _paths(structure: Any) -> list[str]:
-    if structure is None:
-        return [""]
-    _, keys, children = structure
-    names = range(len(children)) if keys is None else keys
-    return [f"[{name!r}]{path}" for name, child in zip(names, children) for path in _paths(child)]
 
 
 def _leaves_of(structure: Any, tree: Any, what: str, path: str) -> list[Any]:

@@ -34,6 +34,15 @@ def unflatten(structure: Any, leaves: Iterable[Any]) -> Any:
     return kind(children)
 
 
+def paths(structure: Any) -> list[str]:
+    """How each leaf of a nest is reached, such as ``['weight'][0]``."""
+    if structure is None:
+        return [""]
+    _, keys, children = structure
+    names = range(len(children)) if keys is None else keys
+    return [f"[{name!r}]{path}" for name, child in zip(names, children) for path in paths(child)]
+
+
 def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
     """The nest with `function` applied to each leaf."""
     leaves, structure = flatten(tree)

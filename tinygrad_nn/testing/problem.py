@@ -13,7 +13,7 @@ from ..core.adjoint import alias
 from ..core.define import Op, part
 from ..core.graph import Node, reachable
 from ..core.reverse import reverse, seeds_of
-from ..core.tree import flatten, unflatten
+from ..core.tree import flatten, paths, unflatten
 from ..core.values import leaf
 from ..tensor.tensor import Tensor, as_array, plain_tensor
 
@@ -183,13 +183,5 @@ def _labels(f: Callable[..., Any], inputs: Sequence[Any]) -> list[str]:
     labels = []
     for i, tree in enumerate(inputs):
         stem = f"input {i} ({names[i]})" if i < len(names) else f"input {i}"
-        labels += [stem + path for path in _paths(tree)]
+        labels += [stem + path for path in paths(flatten(tree)[1])]
     return labels
-
-
-def _paths(tree: Any) -> list[str]:
-    if isinstance(tree, dict):
-        return [f"[{key!r}]{path}" for key, child in tree.items() for path in _paths(child)]
-    if isinstance(tree, tuple | list):
-        return [f"[{i}]{path}" for i, child in enumerate(tree) for path in _paths(child)]
-    return [""]
