@@ -51,8 +51,6 @@ from .ops.elementwise import *  # noqa: F403
 from .ops.linalg import *  # noqa: F403
 from .ops.reductions import *  # noqa: F403
 from .ops.shapes import *  # noqa: F403
-from .ops.shapes import indexing
-from .ops.shapes.indexing import *  # noqa: F403
 from .tensor import creation
 from .tensor.creation import *  # noqa: F403
 from .tensor.tensor import Tensor
@@ -132,7 +130,6 @@ __all__ = [
 ]
 __all__ += creation.__all__
 __all__ += elementwise.__all__
-__all__ += indexing.__all__
 __all__ += products.__all__
 __all__ += modes.__all__
 __all__ += reductions.__all__

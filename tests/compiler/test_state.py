@@ -328,7 +328,7 @@ def test_an_error_in_a_step_leaves_all_as_it_was():
             model.optimizer.step()
             return loss
 
-        compiled = tg.compile(step)
+        compiled = tg.compile(step, verify=False)  # which would call the kernel once more
         failed = 0
         for _ in range(12):
             before = model.state
@@ -455,7 +455,7 @@ def test_operations_that_are_no_functions_are_called_each_time():
         count[0] += 1
         return x + count[0]
 
-    compiled = tg.compile(lambda x: (counted(x), counted(x)))
+    compiled = tg.compile(lambda x: (counted(x), counted(x)), verify=False)
     first, second = (numbers(compiled(tg.zeros(1))) for _ in range(2))
     assert [x.item() for x in second] == [x.item() + 2 for x in first]
     assert first[1] == first[0] + 1

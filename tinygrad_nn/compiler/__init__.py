@@ -23,6 +23,7 @@ def compile(
     static: Collection[str | int] | str | int = (),
     mesh: Any = None,
     replicate: Collection[str] = (),
+    verify: bool = True,
 ) -> Any:
     """A function that records `function` at its first call, and runs what it did as plain NumPy code from then on.
 
@@ -45,6 +46,10 @@ def compile(
         the state is on all of them: training in parallel on parts of a batch.
     replicate : collection of str
         Names of arguments that are not to be split.
+    verify : bool, default True
+        Compare each recording: the code made of it runs once on copies of the numbers that were recorded with, and is
+        used only if it gives the same but for rounding. ``.report`` of the result says how that came out. Operations of
+        your own are called once more for it.
 
     Returns
     -------
@@ -94,14 +99,14 @@ def compile(
     True
     """
     if function is None:
-        return lambda f: compile(f, target=target, static=static, mesh=mesh, replicate=replicate)
+        return lambda f: compile(f, target=target, static=static, mesh=mesh, replicate=replicate, verify=verify)
     if not callable(function):
         raise TypeError(f"compile: takes a function or a module, not {function!r}")
     if target not in ("numpy", "jax"):
         raise ValueError(f'compile: target must be "numpy" or "jax", not {target!r}')
     if target == "numpy" and (mesh is not None or replicate):
         raise ValueError('compile: mesh and replicate are for target="jax"')
-    return Compiled(function, static, target=target, mesh=mesh, replicate=replicate)
+    return Compiled(function, static, target=target, mesh=mesh, replicate=replicate, verify=verify)
 
 
 __all__ = ["Compiled", "Memory", "compile"]

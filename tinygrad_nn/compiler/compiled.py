@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Collection, Sequence
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from inspect import Parameter as Argument_
 from inspect import signature
 from pathlib import Path
 from types import MethodType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from ..core.tree import flatten, map_leaves
 from ..core.values import plain_array
 from ..tensor.tensor import Tensor
 from .call import LOCK, MISS, build_call
+from .compare import Comparison, NotEqualWarning, Report
 from .differentiable import Connection
 from .quote import identifier
 from .rewrite.simplify import Simplified, follow, simplify
@@ -26,6 +27,7 @@ from .targets.numpy.module import Source
 from .targets.numpy.naming import RESERVED, name_variables
 from .targets.numpy.plan import Plan, plan
 from .targets.numpy.standalone import save
+from .targets.numpy.verify import verify
 from .trace.guards import all_hold
 from .trace.recording import Recording, record
 from .trace.traced import Traced
@@ -58,6 +60,8 @@ class Memory(NamedTuple):
 class Entry:
     """One recording with the code that was made of it."""
 
+    in_place = True
+
     def __init__(
         self,
         function: Callable[..., Any],
@@ -65,7 +69,9 @@ class Entry:
         simplified: Simplified,
         planned: Plan,
         source: Source,
+        pullback: Callable[..., Any],
     ) -> None:
+        self.report = Report(compared=False)
         self.recording = recording
         self.simplified = simplified
         self.plan = planned
@@ -75,14 +81,24 @@ class Entry:
         space.update(source.kernels)
         self.space = space
         self.core: Callable[..., Any] = space[source.function]
-        self.call = build_call(recording, self.core)
+        #: Runs the code where the recording fits a call; knows nothing of graphs.
+        self.fitting = build_call(recording, self.core)
+        self.call: Callable[[Any, Any], Any] = self.fitting
         if any(recording.live):
-            self.call = Connection(function, recording, Compiled).call(self.call)
+            self.call = Connection(function, recording, pullback).call(self.call)
 
     @property
     def text(self) -> str:
         """The emitted module."""
         return self.source.text
+
+
+class _Refused(Exception):
+    """A call fits a recording whose code is not used."""
+
+
+def _refuse_call(*_: Any) -> NoReturn:
+    raise _Refused
 
 
 class Compiled:
@@ -104,8 +120,10 @@ class Compiled:
         target: str = "numpy",
         mesh: Any = None,
         replicate: Collection[str] = (),
+        verify: bool = True,
     ) -> None:
         self.function = function
+        self.verify = verify
         self.target = target
         self.mesh = mesh
         self.replicate = replicate
@@ -143,17 +161,48 @@ class Compiled:
                 self._entries.append(entry)
                 self._call = entry.call
                 return out
-        entry = self._record(args, kwargs)
+        entry, comparison = self._record(args, kwargs)
         self._entries.append(entry)
         self._call = entry.call
+        space = entry.fitting.__globals__
+        if comparison is not None:
+            space["core"] = comparison.first_call(entry.core, entry.recording, entry.in_place)
         try:
             out = entry.call(args, kwargs)
         except BaseException:
             self._forget(entry)
             raise
+        finally:
+            space["core"] = entry.core
+            entry.recording.outcome.clear()
+            entry.recording.generators.clear()
         if out is MISS:
             raise RuntimeError(f"compile: what {self.__name__} has recorded does not fit the call that it recorded")
+        if comparison is not None:
+            entry.report = comparison.report
+            if entry.report.difference:
+                self._refuse(entry)
         return out
+
+    def _refuse(self, entry: Entry | JaxEntry) -> None:
+        """Run the function itself from now on where a recording fits whose code does not compute the same."""
+        fitting, function = entry.fitting, self.function
+        fitting.__globals__["core"] = _refuse_call
+
+        def call(args: Any, kwargs: Any) -> Any:
+            try:
+                return fitting(args, kwargs)
+            except _Refused:
+                return function(*args, **kwargs)
+
+        self._call = entry.call = call
+        warnings.warn(
+            f"compile: the code made of {self.__name__} does not compute what was recorded, and is not used; the "
+            f"function runs as it is for such arguments. Of this call the recorded results are right.\n"
+            f"  {entry.report}\n  This is a fault of tinygrad_nn: please report it, with the function.",
+            NotEqualWarning,
+            stacklevel=5,
+        )
 
     def _forget(self, entry: Entry | JaxEntry) -> None:
         """After a first call that failed: what was prepared for it in optimizers is taken back."""
@@ -161,7 +210,7 @@ class Compiled:
         self._call = lambda args, kwargs: MISS
         entry.recording.forget()
 
-    def _record(self, args: Any, kwargs: Any) -> Entry | JaxEntry:
+    def _record(self, args: Any, kwargs: Any) -> tuple[Entry | JaxEntry, Comparison | None]:
         self._recorded += 1
         if len(self._entries) >= MOST_RECORDINGS:
             del self._entries[0]
@@ -183,11 +232,13 @@ class Compiled:
         name = identifier(self.__name__) if self.__name__.isidentifier() else "compiled"
         name += "_" * (name in RESERVED)
         recording = record(self.function, args, kwargs, fixed, [n for n, _ in names], name)
+        comparison = Comparison(recording) if self.verify else None
+        pullback = partial(Compiled, verify=self.verify)
         if self.target == "jax":
             from .targets.jax.entry import JaxEntry
 
-            return JaxEntry(self.function, recording, self.mesh, self.replicate, Compiled)
-        return make_entry(recording, self.function)
+            return JaxEntry(self.function, recording, self.mesh, self.replicate, pullback), comparison
+        return make_entry(recording, self.function, pullback=pullback), comparison
 
     def _leaf_names(self, args: Any, kwargs: Any) -> list[tuple[str, Any]]:
         """For each leaf of the arguments a name, and the argument that it is part of."""
@@ -210,6 +261,16 @@ class Compiled:
         """
         return self._last.text
 
+    @property
+    def report(self) -> Report:
+        """How the code of the last recording compares with what was recorded: true if it computes the same.
+
+        Each recording is compared: its results are those of the ordinary run in which it was recorded, and the code
+        made of it runs once on copies of the same numbers. Where that differs by more than rounding, the code is not
+        used, and ``str(report)`` names the first variable that differs.
+        """
+        return self._last.report
+
     def save(self, path: str | Path) -> None:
         """Write the last recording as a Python module that imports only NumPy.
 
@@ -229,6 +290,8 @@ class Compiled:
             If a user's operation has a kernel without source text.
         """
         entry = self._numpy_entry("save")
+        if entry.report.difference:
+            raise RuntimeError(f"save: the code of {self.__name__} does not compute what was recorded: {entry.report}")
         if not all_hold(entry.recording.guards):
             raise RuntimeError(
                 f"save: the last recording of {self.__name__} was for what is past by now, as an optimizer's "
@@ -275,16 +338,19 @@ def _parameters(function: Callable[..., Any]) -> Sequence[str]:
     return [p.name for p in found if p.kind in (Argument_.POSITIONAL_ONLY, Argument_.POSITIONAL_OR_KEYWORD)]
 
 
-def make_entry(recording: Recording, function: Callable[..., Any], *, reuse: bool = True) -> Entry:
+def make_entry(
+    recording: Recording, function: Callable[..., Any], *, reuse: bool = True, pullback: Any = Compiled
+) -> Entry:
     """Rewrite, plan and emit a recording."""
     meanings = name_variables(recording.program, recording.places, function)
     simplified = simplify(recording.program)
     careful = [] if simplified.careful is None else [simplified.careful]
     follow(recording, simplified.program, *careful)
     planned = plan(simplified.program, simplified.witnesses, reuse=reuse)
+    verify(planned)
     emitter = Emitter(planned, simplified.careful, recording.program.name)
     source = emitter.emit(_heading(recording, meanings))
-    return Entry(function, recording, simplified, planned, source)
+    return Entry(function, recording, simplified, planned, source, pullback)
 
 
 def _heading(recording: Recording, meanings: dict[str, str]) -> list[str]:

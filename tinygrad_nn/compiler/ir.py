@@ -274,21 +274,15 @@ def _fault_of(step: Step, known: set[Var]) -> str:
     return ""
 
 
-def run(program: Program, values: Iterable[Any]) -> list[Any]:
-    """The results of a program on other inputs, step by step with the ops' own kernels: slow, and plainly right.
+def run(program: Program, values: Iterable[Any], known: dict[Var, Any] | None = None) -> list[Any]:
+    """`Program.needed` for other inputs and state, step by step with the ops' own kernels: slow, and plainly right.
 
-    Parameters
-    ----------
-    program : Program
-    values : iterable
-        Of the inputs, then of the state.
-
-    Returns
-    -------
-    list
-        `Program.needed`.
+    With a dict as `known` all variables are left in it; else each value is let go after its last use.
     """
-    known: dict[Var, Any] = dict(zip([*program.inputs, *program.state], values, strict=True))
+    keep, known = known is not None, {} if known is None else known
+    known.update(zip([*program.inputs, *program.state], values, strict=True))
+    last = {} if keep else {x: step for step in program.steps for x in (*step.outputs, *step.reads)}
+    needed = set(program.needed)
 
     def value(x: Any) -> Any:
         if type(x) is not Var:
@@ -297,11 +291,13 @@ def run(program: Program, values: Iterable[Any]) -> list[Any]:
 
     with np.errstate(all="ignore"):
         for step in program.steps:
-            given = [value(x) for x in step.inputs]
-            if all(type(x) in (bool, int, float) for x in given):  # Python's, computed with as NumPy does
-                given = [np.asarray(x)[()] for x in given]
-            out = step.op.kernel(*given, **step.params)
+            inputs = [value(x) for x in step.inputs]
+            if all(type(x) in (bool, int, float) for x in inputs):  # Python's, computed with as NumPy does
+                inputs = [np.asarray(x)[()] for x in inputs]
+            out = step.op.kernel(*inputs, **step.params)
             out = out.item() if step.outputs[0].weak else out
-            made = out if step.several else (out,)
-            known.update(zip(step.outputs, made, strict=True))
+            known.update(zip(step.outputs, out if step.several else (out,), strict=True))
+            for x in (*step.outputs, *step.reads) if last else ():
+                if last[x] is step and x not in needed:
+                    known.pop(x, None)
     return [value(x) for x in program.needed]

@@ -116,6 +116,7 @@ class Recorded:
     _grad: Any
     shape: Any
     dtype: Any
+    aside: Any
     astype: Any
     numpy: Any
     _accumulate: Any
@@ -124,7 +125,7 @@ class Recorded:
 class StandIn:
     """What stands for an array while a program is recorded; `Traced` gives it operators and methods."""
 
-    __slots__ = ("__weakref__", "shared", "value", "variable")
+    __slots__ = ("__weakref__", "relatives", "shared", "source", "value", "variable", "written")
 
     value: Any
     variable: Any
@@ -132,6 +133,8 @@ class StandIn:
     dtype: Any
     astype: Any
     numpy: Any
+    #: Another stand-in of the same value, which writes to this one leave alone.
+    aside: Callable[[], Any]
 
 
 class Constant(Node):

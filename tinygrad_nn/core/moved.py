@@ -14,7 +14,8 @@ from .op import Op
 _PACKAGE = __name__.partition(".")[0]
 
 
-#: Old paths, and after the colon where what they held is found now; ``{}`` stands for the last name.
+#: Old paths, and after the colon where what they held is found now, there or in the package around it; ``{}`` stands for
+#: the last name.
 MOVED = """
     graph dispatch values errors hints modes: core.{}
     hooks: core.graph
@@ -88,7 +89,8 @@ def _handing_on(name: str, new: str) -> ModuleType:
 
         if attribute.startswith("__"):
             raise AttributeError(attribute)
-        return getattr(import_module(new), attribute)
+        module = import_module(new)
+        return getattr(module if hasattr(module, attribute) else import_module(new.rpartition(".")[0]), attribute)
 
     module.__getattr__ = look_up  # type: ignore[method-assign]
     return module

@@ -39,8 +39,8 @@ class Store:
         """Bind the gradient of a Tensor anew."""
         tensor._grad = gradient
 
-    def looked_at(self, tensor: Any) -> None:
-        """Note that Python takes the numbers of a Tensor."""
+    def looked_at(self, x: Any) -> None:
+        """Note that Python takes the numbers of a Tensor or an array."""
 
     def constant(self, x: Any) -> Any:
         """What rules compute with, of an array that is the same in every call."""
@@ -158,5 +158,6 @@ def _method(name: str) -> Callable[..., Any]:
     return method
 
 
-as_constant, sample, saw, rebind, refuse = map(_method, ("constant", "sample", "saw", "rebind", "refuse"))
+as_constant, looked_at, sample = map(_method, ("constant", "looked_at", "sample"))
+saw, rebind, refuse = map(_method, ("saw", "rebind", "refuse"))
 operand, truth, scan, cond, while_loop = map(_method, ("operand", "truth", "scan", "cond", "while_loop"))

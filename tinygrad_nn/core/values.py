@@ -193,6 +193,7 @@ def as_array(data: Any, dtype: npt.DTypeLike | None = None, *, copy: bool) -> An
 
     Tensors inside a list, which would be cut from their graph, and anything but numbers raise a TypeError.
     """
+    held = isinstance(data, StandIn)  # by the user, who may write to it
     if isinstance(data, Tensor):
         data = data._value
     if isinstance(data, list | tuple):
@@ -203,7 +204,9 @@ def as_array(data: Any, dtype: npt.DTypeLike | None = None, *, copy: bool) -> An
         if switch.active and data.ndim and data.dtype.kind in "biufc":
             data = as_constant(data)  # a program reads it again at each call
     if isinstance(data, StandIn):
-        return data if dtype is None or data.dtype == dtype else data.astype(dtype)
+        if dtype is not None and data.dtype != dtype:
+            return data.astype(dtype)
+        return data.aside() if copy and held else data
     try:
         value = np.array(data, dtype) if copy else np.asarray(data, dtype)
     except ValueError as error:

@@ -427,8 +427,13 @@ def one_hot(
     tensor([[1., 0., 0.],
             [0., 0., 1.]])
     """
-    if num_classes is not None and isinstance(labels, Tensor) and isinstance(labels._value, StandIn):
-        return _recorded_one_hot(labels, num_classes, _or_float(dtype))
+    if isinstance(labels._value if isinstance(labels, Tensor) else labels, StandIn):
+        if num_classes is None:
+            raise TypeError(
+                "one_hot: the shape depends on the largest label, which differs from call to call of a compiled "
+                "function; give the number of classes"
+            )
+        return _recorded_one_hot(asarray(labels), num_classes, _or_float(dtype))
     places = np.asarray(labels._value if isinstance(labels, Tensor) else labels)
     if places.dtype.kind not in "iu":
         raise TypeError(f"one_hot: labels must be integers, not {places.dtype}; convert them with astype(int)")

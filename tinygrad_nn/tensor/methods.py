@@ -208,7 +208,7 @@ class ArrayMethods:
 
     def argsort(self, axis: int = -1) -> Self:
         """Indices that sort the elements along `axis`."""
-        return indexing.argsort(self, axis=axis)
+        return shaping.argsort(self, axis=axis)
 
     def cumsum(self, axis: int | None = None) -> Self:
         """Running sums along `axis`; see `tinygrad_nn.cumulative_sum`."""

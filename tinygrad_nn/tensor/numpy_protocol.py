@@ -16,6 +16,8 @@ import numpy as np
 
 from ..core.define import Op, registry
 from ..core.graph import Recorded, StandIn
+from ..core.store import as_constant
+from ..core.tree import flatten
 from ..ops.shapes import reshape
 
 #: The public face: what a user knows by NumPy's name is looked up there, when it is asked for.
@@ -43,7 +45,7 @@ def call_ufunc(ufunc: np.ufunc, method: str, inputs: Sequence[Any], settings: Ma
     called = f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
     settings = {key: value for key, value in settings.items() if not _is_default(key, value)}
     if "out" in settings:
-        raise _writes(called)
+        raise no_write_to_array(called)
     if method == "__call__":
         if ufunc is np.divmod:
             return _public.floor_divide(*inputs), _public.remainder(*inputs)
@@ -132,11 +134,14 @@ def call_function(function: Callable[..., Any], args: Sequence[Any], kwargs: Map
         return _public.nonzero(*args) if len(args) == 1 else _public.where(*args)
     inputs, settings = _translated(_signature(function), args, kwargs)
     if "out" in settings:
-        raise _writes(called)
+        raise no_write_to_array(called)
     if function is np.linalg.trace or function is np.linalg.diagonal:
         settings = {"axis1": -2, "axis2": -1, **settings}
     _check_settings(called, settings, _names_of(counterpart))
-    return counterpart(*inputs, **settings)
+    result = counterpart(*inputs, **settings)
+    if isinstance(result, Recorded) and not any(isinstance(x, Recorded) for x in flatten((inputs, settings))[0]):
+        return as_constant(result._value)  # `np.zeros_like` of an array, while a program is recorded
+    return result
 
 
 def _counterpart(function: Callable[..., Any]) -> Callable[..., Any] | None:
@@ -209,7 +214,8 @@ def _lacking(called: str) -> TypeError:
     return TypeError(f"{called} has no counterpart for Tensors; {_EXPLICIT}")
 
 
-def _writes(called: str) -> TypeError:
+def no_write_to_array(called: str) -> TypeError:
+    """What to raise where an array would take a result that belongs to a graph."""
     return TypeError(
         f"{called} of a Tensor cannot write into an array (`out=`, or in place as `array += t`), which would cut the "
         "result from its graph: bind it to a new name, `result = array + t`, or use t.numpy() to be cut explicitly"

@@ -2,7 +2,8 @@
 
 `check_gradients` compares what the engine says of a function's derivatives with what the function itself says.
 A `Row` describes what an op takes; `check_op` then holds it to everything that the library's own ops are held to.
-`strategies` makes random Tensors, shapes that broadcast and whole programs for hypothesis.
+`strategies` makes random Tensors, shapes that broadcast and whole programs for hypothesis; `random_program` makes a
+function with layers, losses and an optimizer of a seed alone.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from ..core.moved import publish
 from .cases import add_row, op_cases, row_of, table
 from .check import GradientError, check_gradients
 from .properties import PROPERTIES, check_op
+from .random_programs import random_program
 from .replay import replay
 from .rows import Case, Domain, Row
 
@@ -29,6 +31,7 @@ __all__ = [
     "check_gradients",
     "check_op",
     "op_cases",
+    "random_program",
     "replay",
     "row_of",
     "strategies",

@@ -470,12 +470,14 @@ IDENTITIES: dict[str, list[Pattern]] = {
     "matrix_transpose": [_transposed_twice],
 }
 
-STABLE: dict[str, list[Pattern]] = {
-    **IDENTITIES,
+#: What computes the same formula without the overflow of a part of it.
+WITHOUT_OVERFLOW: dict[str, list[Pattern]] = {
     "log": [_log],
     "binary_cross_entropy": [_binary_cross_entropy],
-    "multiply": [_cancelled, _multiply],
+    "multiply": [_cancelled],
 }
+
+STABLE: dict[str, list[Pattern]] = {**IDENTITIES, **WITHOUT_OVERFLOW, "multiply": [_cancelled, _multiply]}
 
 LOWER: dict[str, list[Pattern]] = {
     **IDENTITIES,

@@ -47,10 +47,10 @@ def check_generators(program: Program, places: Iterable[tuple[Var, Place]]) -> N
     ----------
     program : Program
     places : iterable of (Var, Place)
-        Of the generators, which the recorder holds besides the place.
+        Of the generators, which the recorder holds twice besides the place.
     """
     for var, place in places:
-        if not is_held_elsewhere(place, "holder", 2):
+        if not is_held_elsewhere(place, "holder", 3):
             lines = (step.line for step in program.steps if var in step.inputs)
             raise TypeError(
                 f"compile: {program.name} makes a random generator of its own, which would start anew at each ordinary "

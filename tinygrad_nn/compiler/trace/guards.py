@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ...tensor.tensor import Tensor
-from .variables import Variable
+from .variables import Variable, signature_of
 
 #: What stands for a variable that is not there.
 MISSING = object()
@@ -105,10 +105,17 @@ class EntriesGuard(Guard):
         return tuple(self.optimizer.state.get(self.parameter, ())) == self.names
 
 
-class NumberGuard(Guard):
-    """The numbers of a Tensor that Python looked at."""
+class Numbers:
+    """An array, with its numbers where a Tensor has them."""
 
-    def __init__(self, tensor: Tensor, numbers: Any) -> None:
+    def __init__(self, array: Any) -> None:
+        self._value = array
+
+
+class NumberGuard(Guard):
+    """The numbers of a Tensor or an array that Python looked at."""
+
+    def __init__(self, tensor: Tensor | Numbers, numbers: Any) -> None:
         self.tensor = tensor
         self.numbers = np.copy(numbers)
 
@@ -127,12 +134,17 @@ class VariableGuard(Guard):
     def __init__(self, variable: Variable) -> None:
         self.holder = variable.holder
         self.key = variable.key
-        self.found = _Same(variable.value) if self.key == "*" else variable.value
+        self.found: Any = _Same(variable.value) if self.key == "*" else variable.value
 
     def write(self, code: Code) -> None:
         held, key = code.hold("g", self.holder), self.key
         found = code.hold("found", self.found)
-        if key == "*":
+        if key == "()":
+            keywords = "" if self.holder.__kwdefaults__ is None else f" and {code.hold('g', self.holds)}()"
+            now = f"{held}.__code__ is {code.hold('code', self.found[0])}"
+            now += f" and {held}.__defaults__ is {code.hold('defaults', self.found[1])}"
+            code.unless(now + (keywords or f" and {held}.__kwdefaults__ is None"))
+        elif key == "*":
             code.unless(f"{held} == {found}")
         elif not key:
             code.unless(f"{held}.cell_contents is {found}")
@@ -142,7 +154,11 @@ class VariableGuard(Guard):
             code.unless(f"{held}.get({key!r}, MISS) is {found}")
 
     def holds(self) -> bool:
-        holder, key = self.holder, self.key
+        holder: Any = self.holder
+        key = self.key
+        if key == "()":
+            parts = signature_of(holder)
+            return len(parts) == len(self.found) and all(map(operator.is_, parts, self.found))
         if key == "*":
             return bool(holder == self.found)
         if not key:

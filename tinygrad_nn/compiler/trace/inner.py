@@ -166,9 +166,9 @@ class Inner(Recorder):
         """An input of control flow inside: what is read from outside stays that until the inner body is closed."""
         return self.root.operand(x)
 
-    def looked_at(self, tensor: Tensor) -> None:
-        """Python took the numbers of a Tensor."""
-        self.root.looked_at(tensor)
+    def looked_at(self, x: Any) -> None:
+        """Python took the numbers of a Tensor or an array."""
+        self.root.looked_at(x)
 
     def saw(self, module: Any) -> None:
         """A module was called."""

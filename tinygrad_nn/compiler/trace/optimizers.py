@@ -55,11 +55,11 @@ class Optimizers:
     def _entries(self) -> list[Entries]:
         return [entries for memory in self._memories.values() for entries in memory.values()]
 
-    def release(self) -> None:
-        """Let the stand-ins go: what follows speaks of variables alone."""
+    def release(self, settled: Callable[[Any], Any]) -> None:
+        """Let the stand-ins go: what follows speaks of variables alone, which `settled` gives."""
         self._settings.clear()
         for memory in self._memories.values():
-            memory.release()
+            memory.release(settled)
 
     def forget(self) -> None:
         """After a recording that failed: take back what was prepared for later calls."""
@@ -85,11 +85,11 @@ class Memory(dict[Tensor, "Entries"]):
         self[p] = found = Entries(p, *self._source)
         return found
 
-    def release(self) -> None:
+    def release(self, settled: Callable[[Any], Any]) -> None:
         """Let the stand-ins go, and the recorder with them."""
         self._source = ()
         for entries in self.values():
-            entries.release()
+            entries.release(settled)
 
 
 class Entries(dict[str, Any]):
@@ -126,10 +126,10 @@ class Entries(dict[str, Any]):
             self._read(name)
         return self[name]
 
-    def release(self) -> None:
+    def release(self, settled: Callable[[Any], Any]) -> None:
         """Keep variables alone."""
         self._lift = None
-        self.update([(name, x.variable) for name, x in self.items() if type(x) is Traced])
+        self.update([(name, settled(x)) for name, x in self.items()])
 
     def forget(self) -> None:
         """Take back what was prepared for later calls."""

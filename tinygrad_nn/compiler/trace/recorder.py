@@ -19,7 +19,7 @@ from ...core.store import Flat, Store
 from ...tensor.tensor import Tensor, plain_tensor
 from ..ir import Program, Step, Var
 from .escapes import check_escapes, check_generators, is_shared
-from .guards import GradientGuard, Guard, ModuleGuard, NumberGuard, TensorGuard, VariableGuard
+from .guards import GradientGuard, Guard, ModuleGuard, NumberGuard, Numbers, TensorGuard, VariableGuard
 from .optimizers import Optimizers
 from .progress import STEPS_A_SIGN, Progress
 from .state import ArrayPlace, GeneratorPlace, GradientPlace, Place, TensorPlace
@@ -72,6 +72,7 @@ class Recorder(Store):
         self._gradients: dict[int, tuple[Any, Any, bool]] = {}
         self._generators: dict[int, tuple[Any, Var, Any]] = {}
         self._looked_at: list[tuple[Any, Any]] = []
+        self._arrays_looked_at: list[Numbers] = []
         self._modules: dict[int, Any] = {}
         #: What must be as it was for the program to be right.
         self.guards: list[Guard] = []
@@ -82,6 +83,10 @@ class Recorder(Store):
         #: Tensors whose gradient a call takes away.
         self.cleared: list[Tensor] = []
         self._bound: list[tuple[Any, Var | None, Any]] = []
+        #: What results and new values of the state are in this one call.
+        self.outcome: dict[Var, Any] = {}
+        #: Random generators, and where they stand after it.
+        self.generators: list[tuple[Any, Any]] = []
         #: Whether nothing is to be written outside, whatever the function does.
         self.read_only = False
         self._made: list[Any] = []
@@ -113,7 +118,13 @@ class Recorder(Store):
             out = out.item()
         var = self.program.var(np.shape(out), np.asarray(out).dtype if weak else out.dtype, weak=weak)
         self._append(Step(op, recorded, settings, (var,)))
-        return lifted, self.traced(var, out)
+        made = self.traced(var, out)
+        if type(out) is np.ndarray:
+            for x in lifted:
+                if type(x) is Traced and type(x.value) is np.ndarray and np.may_share_memory(out, x.value):
+                    made.show_memory_of(x)
+                    break
+        return lifted, made
 
     def traced(self, var: Var, value: Any) -> Traced:
         """A new stand-in, which nothing outside may hold on to."""
@@ -185,12 +196,14 @@ class Recorder(Store):
         self._all_lifted.append((ref(tensor), value, var))
         return made
 
-    def looked_at(self, tensor: Tensor) -> None:
-        """Python took the numbers of a Tensor: one from outside must have the same at every call."""
-        if type(tensor._value) is Traced:
-            raise TypeError(unknown(tensor._value))
-        if tensor._value is not None:
-            self._looked_at.append((ref(tensor), tensor._value))
+    def looked_at(self, x: Any) -> None:
+        """Python took the numbers of a Tensor or an array: one from outside must have the same at every call."""
+        if isinstance(x, np.ndarray):
+            self._arrays_looked_at.append(Numbers(x))
+        elif type(x._value) is Traced:
+            raise TypeError(unknown(x._value))
+        elif x._value is not None:
+            self._looked_at.append((ref(x), x._value))
 
     def saw(self, module: Any) -> None:
         """A module was called: what it holds and how it is set decides what it does."""
@@ -347,11 +360,12 @@ class Recorder(Store):
         """Bring everything outside back to what it was before the recording."""
         self._progress.close()
         for generator, _, state in self._generators.values():
+            self.generators.append((generator, generator.bit_generator.state))
             generator.bit_generator.state = state
         for tensor, value, *_ in self._kept.values():
             if tensor._value is not value:
                 known = self._lifted.get(id(tensor))
-                self._bound.append((ref(tensor), known and known[2].variable, _var_of(tensor._value)))
+                self._bound.append((ref(tensor), known and known[2].variable, self.settled(tensor._value)))
         for tensor, value, node, constant in self._kept.values():
             tensor._value = value
             tensor._node = node
@@ -366,10 +380,17 @@ class Recorder(Store):
         """Let the stand-ins go: what follows speaks of variables alone."""
         self._lifted.clear()
         self._gradients = {
-            key: (holder, None if gradient is None else _var_of(gradient._value), bound)
+            key: (holder, None if gradient is None else self.settled(gradient._value), bound)
             for key, (holder, gradient, bound) in self._gradients.items()
         }
-        self.optimizers.release()
+        self.optimizers.release(self.settled)
+
+    def settled(self, value: Any) -> Any:
+        """The variable that a stand-in stands for, whose value is kept; anything else as it is."""
+        if type(value) is not Traced:
+            return value
+        self.outcome[value.variable] = value.value
+        return value.variable
 
     def forget(self) -> None:
         """After a recording that failed: take back what was prepared for later calls."""
@@ -395,9 +416,13 @@ class Recorder(Store):
             tensor = holder()
             if tensor is not None:
                 self.guards.append(NumberGuard(tensor, value))
-        known = list(variables(self.function, self.held))
+        for numbers in self._arrays_looked_at:
+            if is_held_elsewhere(numbers, "_value", 1):
+                self.guards.append(NumberGuard(numbers, numbers._value))
+        known = list(variables(self.function, [*self.held, *self._modules.values()]))
         for value in (self.function, getattr(self.function, "__self__", None), *self.held, *(v.value for v in known)):
-            for module in value.modules() if callable(getattr(value, "modules", None)) else ():
+            holds_modules = callable(getattr(value, "modules", None)) and not isinstance(value, type)
+            for module in value.modules() if holds_modules else ():
                 self.saw(module)
         self.guards += map(VariableGuard, known)
         self.guards += map(ModuleGuard, self._modules.values())
@@ -444,11 +469,6 @@ class Recorder(Store):
                 continue
             new = gradient if type(gradient) is Var else self.program.constant(gradient)
             self._write(None, GradientPlace(tensor), new)
-
-
-def _var_of(value: Any) -> Any:
-    """The variable that a stand-in stands for; anything else as it is."""
-    return value.variable if type(value) is Traced else value
 
 
 def _is_mask(x: Any) -> bool:

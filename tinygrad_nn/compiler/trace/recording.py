@@ -96,6 +96,10 @@ class Recording:
         Whether gradients were recorded in the call, or it was made under `no_grad`.
     live : list of bool
         Of what the function returns: whether it is a Tensor that can still be differentiated.
+    outcome : dict of Var to object
+        What results and new values of the state were in the recorded call; emptied when it has been made use of.
+    generators : list of (Generator, object)
+        Random generators, and their states after the recorded call.
     """
 
     program: Program
@@ -110,6 +114,8 @@ class Recording:
     forget: Callable[[], None]
     live: list[bool] = field(default_factory=list)
     recording: bool = True
+    outcome: dict[Var, Any] = field(default_factory=dict)
+    generators: list[tuple[Any, Any]] = field(default_factory=list)
 
 
 def record(
@@ -202,6 +208,8 @@ def record(
         recorder.forget,
         live,
         modes.recording,
+        recorder.outcome,
+        recorder.generators,
     )
 
 
@@ -237,9 +245,9 @@ def _run(function: Callable[..., Any], arguments: Any) -> Any:
 
 def _result(x: Any, recorder: Recorder) -> tuple[str, Any]:
     if isinstance(x, Tensor):
-        return "tensor", recorder.read(x).variable
+        return "tensor", recorder.settled(recorder.read(x))
     if type(x) is Traced:
-        return "number" if x.variable.weak else "array", x.variable
+        return "number" if x.variable.weak else "array", recorder.settled(x)
     if isinstance(x, np.ndarray):
         return "array", recorder._array(x)
     return "fixed", x

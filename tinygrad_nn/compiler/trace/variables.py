@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
-from types import BuiltinFunctionType, FunctionType, ModuleType
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,9 +16,6 @@ from ...tensor.tensor import Tensor
 #: Larger containers are data, whose entries are not looked at one by one.
 _MOST_ITEMS = 64
 
-#: What a program cannot depend on, or what nobody binds anew.
-_IGNORED = (ModuleType, type, BuiltinFunctionType, Op)
-
 _PACKAGE = __name__.partition(".")[0]
 
 
@@ -26,7 +23,8 @@ class Variable(NamedTuple):
     """A variable, or what one holds.
 
     `holder` is a cell, with an empty `key`; a module's dict of globals; an object, with a dot and the attribute's name
-    for `key`; or a list, tuple or dict, with ``"*"``, and `value` is then the list of all that it holds.
+    for `key`; a list, tuple or dict, with ``"*"``, and `value` is then the list of all that it holds; or a function,
+    with ``"()"``, and `value` is then its code and its defaults.
     """
 
     name: str
@@ -38,39 +36,105 @@ class Variable(NamedTuple):
 def variables(function: Callable[..., Any], held: Sequence[Any] = ()) -> Iterator[Variable]:
     """What a function of the user's can read besides the numbers in its arguments.
 
-    Closure variables and globals, of it and of other functions that they hold; what lists, tuples and dicts among them
-    hold; and those attributes of plain objects that are named in the code.
+    Closure variables and globals, of it and of other functions that can be reached from it: through variables, through
+    classes and methods that are named in the code, and in modules of networks; what lists, tuples and dicts among the
+    variables hold; those attributes of plain objects that are named in the code; and each function's code and defaults.
 
     Parameters
     ----------
     function : callable
     held : sequence
-        Objects that the function is given as they are.
+        Objects that the function is given as they are, and modules that it calls.
     """
-    functions = _reached(function)
-    names = {name for inner in functions for name in _names(inner.__code__)}
+    reach = _Reach()
+    for root in (function, *held):
+        reach.visit(root)
+    functions = reach.all()
+    names = reach.names
     owners = [getattr(x, "__self__", x) for x in (getattr(function, "func", function), *held)]
     if isinstance(function, partial):
         owners += [*function.args, *function.keywords.values()]
     for owner in owners:
         yield from _inside(Variable("self", owner, "", owner), names)
     for inner in functions:
+        yield Variable(inner.__name__, inner, "()", signature_of(inner))
         for variable in _own(inner):
-            if not isinstance(variable.value, (*_IGNORED, FunctionType)):
+            if not isinstance(variable.value, ModuleType):
                 yield variable
                 yield from _inside(variable, names)
+    for owner in reach.classes:
+        for name in names & vars(owner).keys():
+            yield Variable(f"{owner.__name__}.{name}", owner, f".{name}", getattr(owner, name))
 
 
-def _reached(function: Any) -> list[FunctionType]:
-    """The function itself, and functions of the user's that its variables hold."""
-    found: list[FunctionType] = []
-    queue = [_plain(function)]
-    for inner in queue:  # which grows meanwhile
-        if inner is None or inner in found or (inner.__module__ or "").partition(".")[0] in (_PACKAGE, "numpy"):
-            continue
-        found.append(inner)
-        queue += [_plain(v.value) for v in _own(inner) if isinstance(v.value, FunctionType)]
-    return found
+def signature_of(function: Any) -> tuple[Any, ...]:
+    """What decides, besides variables and arguments, what a function does: its code and its defaults."""
+    keywords = function.__kwdefaults__ or {}
+    return function.__code__, function.__defaults__, *keywords, *keywords.values()
+
+
+class _Reach:
+    """The user's functions that can be called from some roots, and the user's classes whose methods are among them."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = {"__init__", "__call__", "forward"}
+        self.classes: list[type] = []
+        self._functions: dict[int, FunctionType] = {}
+        self._followed: set[int] = set()
+        self._seen: set[int] = set()
+
+    def all(self) -> list[FunctionType]:
+        """The functions, once what they name has been followed in turn."""
+        while len(self._followed) < len(self._functions):
+            for function in list(self._functions.values()):
+                if id(function) not in self._followed:
+                    self._followed.add(id(function))
+                    self.names.update(_names(function.__code__))
+                    for variable in _own(function):
+                        self.visit(variable.value)
+            for owner in list(self.classes):
+                for name in self.names & vars(owner).keys():
+                    self.visit(vars(owner)[name])
+        return list(self._functions.values())
+
+    def visit(self, x: Any) -> None:
+        """Note what can be called of an object."""
+        if id(x) in self._seen or isinstance(x, _OPAQUE):
+            return
+        self._seen.add(id(x))
+        x = x.__func__ if isinstance(x, MethodType | staticmethod | classmethod) else x
+        if isinstance(x, FunctionType):
+            wrapped = getattr(x, "__wrapped__", None)
+            if _is_users(x):
+                self._functions[id(x)] = x
+            if wrapped is not None:
+                self.visit(wrapped)
+        elif isinstance(x, partial):
+            for part in (x.func, *x.args, *x.keywords.values()):
+                self.visit(part)
+        elif isinstance(x, list | tuple | set | frozenset | dict):
+            if len(x) <= _MOST_ITEMS:
+                for part in x.values() if isinstance(x, dict) else x:
+                    self.visit(part)
+        elif isinstance(x, property):
+            self.visit(x.fget)
+        else:
+            function = vars(x).get("function") if type(x).__name__ == "Compiled" else None
+            if function is not None:
+                self.visit(function)
+            for owner in (x if isinstance(x, type) else type(x)).__mro__:
+                if _is_users(owner) and owner not in self.classes:
+                    self.classes.append(owner)
+
+
+#: What calls nothing of the user's.
+_OPAQUE = (ModuleType, BuiltinFunctionType, Op, Tensor, np.ndarray, np.generic, str, bytes, int, float, complex)
+
+
+def _is_users(x: Any) -> bool:
+    """Whether a function or class is neither of this library nor of NumPy or Python itself."""
+    module = getattr(x, "__module__", None) or ""
+    return module.partition(".")[0] not in (_PACKAGE, "numpy", "builtins", "functools")
 
 
 def _inside(variable: Variable, names: Collection[str]) -> Iterator[Variable]:
@@ -78,22 +142,13 @@ def _inside(variable: Variable, names: Collection[str]) -> Iterator[Variable]:
     name, _, _, value = variable
     if isinstance(value, list | tuple | dict):
         items = list(value.values() if isinstance(value, dict) else value)
-        if len(items) <= _MOST_ITEMS and any(isinstance(x, Tensor | Module | np.ndarray) for x in items):
+        counts = any(isinstance(x, Tensor | Module | np.ndarray) or callable(x) for x in items)
+        if len(items) <= _MOST_ITEMS and counts:
             yield Variable(name, value, "*", items)
-    elif not isinstance(value, (Tensor, Module, FunctionType, *_IGNORED)):
+    elif not isinstance(value, Tensor | Module | FunctionType | ModuleType | type | BuiltinFunctionType | Op):
         for attribute, held in list(getattr(value, "__dict__", {}).items()):
             if attribute in names:
                 yield Variable(f"{name}.{attribute}", value, f".{attribute}", held)
-
-
-def _plain(function: Any) -> FunctionType | None:
-    """The function behind decorators, methods, modules and objects that are called."""
-    function = getattr(function, "func", function) if isinstance(function, partial) else function
-    function = getattr(function, "__wrapped__", function)
-    function = getattr(function, "__func__", function)
-    if not isinstance(function, FunctionType):
-        function = getattr(type(function), "forward", None) or vars(type(function)).get("__call__")
-    return function if isinstance(function, FunctionType) else None
 
 
 def _own(function: FunctionType) -> Iterator[Variable]:

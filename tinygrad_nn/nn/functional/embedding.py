@@ -10,8 +10,8 @@ from ...ops.elementwise import equal, where
 from ...ops.layers import neural
 from ...ops.shapes import expand_dims, shape_of
 from ...ops.shapes.indexing import index
-from ...tensor.tensor import Tensor
 from ..checks import as_operand, is_recorded
+from .loss import plain
 from .loss_classification import check_range, class_numbers
 
 __all__ = ["embedding", "one_hot"]
@@ -77,7 +77,7 @@ def embedding(
     padded = equal(numbers, padding)
     if not is_recorded(padded) and not np.any(padded):
         return out
-    fixed = weight.detach()[padding] if isinstance(weight, Tensor) else np.asarray(weight)[padding]
+    fixed = plain(weight)[padding]
     return where(expand_dims(padded, axis=-1), fixed, out)
 
 
@@ -93,9 +93,14 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
     """
     codes, _ = class_numbers("one_hot", tensor)
     if num_classes == -1:
+        if is_recorded(codes):
+            raise TypeError(
+                "one_hot: the shape depends on the largest label, which differs from call to call of a compiled "
+                "function; give num_classes"
+            )
         num_classes = int(codes.max(initial=-1)) + 1
-    check_range("one_hot", codes, num_classes)
-    return neural.one_hot(tensor, num_classes=num_classes)
+    codes = check_range("one_hot", codes, num_classes)
+    return neural.one_hot(codes if is_recorded(codes) else tensor, num_classes=num_classes)
 
 
 def row_number(name: str, padding_idx: int, rows: int) -> int:

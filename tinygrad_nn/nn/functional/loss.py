@@ -58,12 +58,26 @@ def matched(name: str, input: Any, target: Any) -> tuple[Any, Any]:
     return input, target
 
 
-def check_signs(name: str, target: Any) -> None:
-    """Refuse targets other than 1 and −1, where they are known."""
-    if not is_recorded(target):
-        values = np.asarray(target.detach() if isinstance(target, Tensor) else target)
-        if values.dtype.kind == "b" or not np.all(abs(values) == 1):
-            raise ValueError(f"{name}: targets must be 1 or −1; for targets of 0 and 1 give 2·t − 1")
+def checked(x: Any, holds: Any, message: str) -> Any:
+    """`x`, once something is known to hold everywhere: at once, or in compiled code at each call."""
+    if is_recorded(holds):
+        return fused.checked(x, holds, message=message)
+    if not np.all(np.asarray(holds)):
+        raise ValueError(message)
+    return x
+
+
+def checked_signs(name: str, target: Any) -> Any:
+    """Targets, which must be 1 and −1."""
+    message = f"{name}: targets must be 1 or −1; for targets of 0 and 1 give 2·t − 1"
+    if target.dtype.kind == "b":
+        raise ValueError(message)
+    return checked(target, plain(abs(target) == 1), message)
+
+
+def plain(x: Any) -> Any:
+    """A value without its graph."""
+    return x.detach() if isinstance(x, Tensor) else x
 
 
 def check_labels(name: str, shape: tuple[int, ...], labels: tuple[int, ...]) -> None:

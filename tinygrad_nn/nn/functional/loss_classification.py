@@ -15,7 +15,7 @@ from ...ops.shapes import astype, moveaxis, reshape, shape_of
 from ...ops.shapes.indexing import index
 from ...tensor.tensor import Tensor, as_array, plain_tensor
 from ..checks import as_operand, broadcasts, check_probability, is_recorded
-from .loss import check_labels, check_reduction, check_signs, like, matched, reduced
+from .loss import check_labels, check_reduction, checked_signs, like, matched, reduced
 
 __all__ = [
     "binary_cross_entropy",
@@ -200,10 +200,13 @@ def cross_entropy(
     codes, labels = class_numbers("cross_entropy", target)
     scores = _classes_last("cross_entropy", input, codes.shape)
     classes = scores.shape[-1]
-    if weight is None and label_smoothing == 0 and codes.size and not _may_hold(codes, ignore_index, classes):
-        codes = check_range("cross_entropy", codes, classes)
-        labels = codes if is_recorded(codes) else labels
-        return fused.cross_entropy(scores, labels, reduction=reduction)
+    if weight is None and label_smoothing == 0 and codes.size:
+        check_reduction(reduction)
+        codes, kept = _kept("cross_entropy", codes, ignore_index, classes, reduction)
+        if kept is None:
+            return fused.cross_entropy(scores, labels, reduction=reduction)
+        losses = where(kept, fused.cross_entropy(scores, codes, reduction="none"), 0)
+        return losses.sum() / astype(kept, losses.dtype).sum() if reduction == "mean" else reduced(losses, reduction)
     scores = log_softmax(scores, axis=-1)
     return _labelled("cross_entropy", scores, codes, weight, ignore_index, reduction, label_smoothing)
 
@@ -215,12 +218,7 @@ def _labelled(
     check_reduction(reduction)
     classes = scores.shape[-1]
     weight = class_weight(weight, classes)
-    ignored = codes == ignore_index
-    recorded = is_recorded(codes)
-    codes = where(ignored, 0, codes) if recorded else np.where(ignored, 0, codes)
-    codes = check_range(name, codes, classes)
-    if reduction == "mean" and not recorded and ignored.all():
-        raise ValueError(f"{name}: there is no sample to take the mean of: every label is ignore_index={ignore_index}")
+    codes, kept = _kept(name, codes, ignore_index, classes, reduction)
     flat = reshape(scores, shape=(-1, classes))
     losses = reshape(-flat[np.arange(codes.size), codes.ravel()], shape=codes.shape)
     shares = None if weight is None else index(weight, codes)
@@ -228,10 +226,23 @@ def _labelled(
     if smoothing:
         spread = -(scores if weight is None else scores * weight).sum(-1)
         losses = (1 - smoothing) * losses + smoothing / classes * spread
-    if recorded or ignored.any():
-        losses = where(ignored, 0, losses)
-        shares = where(ignored, 0, losses.dtype.type(1) if shares is None else shares)
+    if kept is not None:
+        losses = where(kept, losses, 0)
+        shares = where(kept, losses.dtype.type(1) if shares is None else shares, 0)
     return losses.sum() / shares.sum() if reduction == "mean" and shares is not None else reduced(losses, reduction)
+
+
+def _kept(name: str, codes: Any, ignore_index: int, classes: int, reduction: str) -> tuple[Any, Any]:
+    """Labels with 0 for those that are ignored, once the others are known to be in range; and which are not ignored.
+
+    None if all are known to be kept; a recording knows that of no later call.
+    """
+    recorded = is_recorded(codes)
+    if not recorded and not np.any(codes == ignore_index):
+        return check_range(name, codes, classes), None
+    checked, kept = (op if recorded else op.kernel for op in (fused.checked_labels, fused.kept_labels))
+    codes_kept = kept(codes, ignore_index=ignore_index, name=name, some=reduction == "mean")
+    return checked(codes, classes=classes, name=name, ignore_index=ignore_index), codes_kept
 
 
 def _against_probabilities(input: Any, target: Any, weight: Any, reduction: str, smoothing: float) -> Any:
@@ -281,7 +292,7 @@ def kl_div(input: Any, target: Any, *, reduction: str = "mean", log_target: bool
 def soft_margin_loss(input: Any, target: Any, *, reduction: str = "mean") -> Any:
     """log(1 + exp(−t·x)) of scores x and targets t of 1 or −1, without overflow; ∂/∂x = −t·σ(−t·x)."""
     input, target = matched("soft_margin_loss", input, target)
-    check_signs("soft_margin_loss", target)
+    target = checked_signs("soft_margin_loss", target)
     return reduced(softplus(-target * input), reduction)
 
 
@@ -369,15 +380,6 @@ def _remedy(given: tuple[int, ...], shape: tuple[int, ...], needed: tuple[int, .
             f"scores.reshape(-1, {given[-1]}) and labels.reshape(-1)"
         )
     return f": reshape the labels to {needed}" if given and math.prod(shape) == math.prod(needed) else ""
-
-
-def _may_hold(codes: Any, label: int, classes: int) -> bool:
-    """Whether a label is there or, in another call of what is recorded, can be there without being refused."""
-    if is_recorded(codes):
-        if 0 <= label < classes:
-            return True
-        codes = codes._value.value
-    return bool((codes == label).any())
 
 
 def check_range(name: str, codes: Any, classes: int) -> Any:

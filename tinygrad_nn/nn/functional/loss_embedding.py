@@ -8,7 +8,7 @@ from ...ops.elementwise import greater, maximum, minimum, relu, sqrt, where
 from ...ops.linalg.products import vector_norm
 from ...ops.shapes import broadcast_arrays
 from ..checks import as_operand
-from .loss import check_labels, check_shapes, check_signs, difference_of, matched, reduced
+from .loss import check_labels, check_shapes, checked_signs, difference_of, matched, reduced
 
 __all__ = [
     "cosine_embedding_loss",
@@ -27,7 +27,7 @@ _LEAST_LENGTH = 1e-12
 def hinge_embedding_loss(input: Any, target: Any, margin: float = 1.0, *, reduction: str = "mean") -> Any:
     """A distance x for the target 1, max(0, margin − x) for −1. Of one shape, and not broadcast."""
     input, target = matched("hinge_embedding_loss", input, target)
-    check_signs("hinge_embedding_loss", target)
+    target = checked_signs("hinge_embedding_loss", target)
     return reduced(where(greater(target, 0), input, relu(margin - input)), reduction)
 
 
@@ -35,7 +35,7 @@ def margin_ranking_loss(input1: Any, input2: Any, target: Any, margin: float = 0
     """max(0, margin − t·(x₁ − x₂)): the first score is to be larger by `margin` for t = 1, the second for t = −1."""
     difference = difference_of("margin_ranking_loss", input1, input2)
     difference, target = matched("margin_ranking_loss", difference, target)
-    check_signs("margin_ranking_loss", target)
+    target = checked_signs("margin_ranking_loss", target)
     return reduced(relu(margin - target * difference), reduction)
 
 
@@ -56,7 +56,7 @@ def cosine_embedding_loss(
     input1, input2 = matched("cosine_embedding_loss", input1, input2)
     target = as_operand(target)
     check_labels("cosine_embedding_loss", input1.shape, target.shape)
-    check_signs("cosine_embedding_loss", target)
+    target = checked_signs("cosine_embedding_loss", target)
     lengths = ((input1 * input1).sum(-1) + _LEAST_LENGTH) * ((input2 * input2).sum(-1) + _LEAST_LENGTH)
     cosine = (input1 * input2).sum(-1) / sqrt(lengths)
     return reduced(where(greater(target, 0), 1 - cosine, relu(cosine - margin)), reduction)

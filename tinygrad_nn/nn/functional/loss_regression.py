@@ -5,14 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from ...ops.elementwise import absolute, exp, greater, less, log, maximum, where
 from ...ops.layers import loss as fused
 from ...ops.shapes import expand_dims
-from ...tensor.tensor import Tensor
-from ..checks import as_operand, is_recorded
-from .loss import difference_of, like, matched, reduced
+from ..checks import as_operand
+from .loss import checked, difference_of, like, matched, plain, reduced
 
 __all__ = ["gaussian_nll_loss", "huber_loss", "l1_loss", "mse_loss", "poisson_nll_loss", "smooth_l1_loss"]
 
@@ -136,9 +133,8 @@ def gaussian_nll_loss(
         var = expand_dims(var, axis=-1)
     elif given not in ((), shape, (*shape[:-1], 1)):
         raise ValueError(f"gaussian_nll_loss: var must have shape {shape}, {(*shape[:-1], 1)} or (), not {given}")
-    if not is_recorded(var) and np.any(np.asarray(var.detach() if isinstance(var, Tensor) else var) < 0):
-        raise ValueError("gaussian_nll_loss: a variance is negative")
-    plain = var.detach() if isinstance(var, Tensor) else var
-    var = var + (maximum(plain, eps) - plain)
+    var = checked(var, plain(var) >= 0, "gaussian_nll_loss: a variance is negative")
+    bare = plain(var)
+    var = var + (maximum(bare, eps) - bare)
     losses = 0.5 * (log(var) + difference * difference / var)
     return reduced(losses + 0.5 * math.log(2 * math.pi) if full else losses, reduction)

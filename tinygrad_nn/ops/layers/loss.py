@@ -161,15 +161,38 @@ binary_cross_entropy_with_logits.derivatives(
 
 
 @op(differentiable=False)
-def checked_labels(labels, *, classes, name):
-    """The labels themselves, if all are of the classes that there are."""
+def checked_labels(labels, *, classes, name, ignore_index=None):
+    """The labels, with 0 for those that are ignored, if all others are of the classes that there are."""
     bad = outside(labels, classes)
+    if ignore_index is not None and (bad is not None or ignore_index >= 0):
+        labels = np.where(labels == ignore_index, 0, labels)
+        bad = outside(labels, classes)
     if bad is not None:
         raise ValueError(
             f"{name}: labels must be in 0 … {classes - 1}, as there are {classes} classes, "
             f"but {bad.size} of {labels.size} are not, such as {bad.flat[0]}"
         )
     return labels
+
+
+@op(analytic=True, formula="{x}")
+def checked(x, holds, *, message):
+    """`x` itself, if `holds` is true everywhere; else a ValueError with a message."""
+    if not np.all(holds):
+        raise ValueError(message)
+    return x
+
+
+checked.derivatives(lambda g, out, x, holds, *, message: g, None, formulas=["1", None])
+
+
+@op(differentiable=False)
+def kept_labels(labels, *, ignore_index, name, some):
+    """Which labels are not ignored; with `some` there must be one."""
+    kept = labels != ignore_index
+    if some and not kept.any():
+        raise ValueError(f"{name}: there is no sample to take the mean of: every label is ignore_index={ignore_index}")
+    return kept
 
 
 @op(formula="cross_entropy({x}, {labels})")

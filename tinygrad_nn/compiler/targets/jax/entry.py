@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from ...call import build_call
+from ...compare import Report
 from ...differentiable import Connection
 from ...rewrite.simplify import follow, rewritten
 from ...trace.recording import Recording, is_jax_array
@@ -22,9 +23,11 @@ class JaxEntry:
     recording : Recording
     mesh, replicate
         As `JaxRunner` takes them.
-    compiled : type
-        `Compiled`, for the pullback of results that are differentiated outside.
+    compiled : callable
+        Makes a compiled function, for the pullback of results that are differentiated outside.
     """
+
+    in_place = False
 
     def __init__(
         self,
@@ -32,13 +35,16 @@ class JaxEntry:
         recording: Recording,
         mesh: Any,
         replicate: Collection[str],
-        compiled: type[Any],
+        compiled: Callable[..., Any],
     ) -> None:
         name_variables(recording.program, recording.places, function)
         follow(recording, rewritten(recording.program))
         self.recording = recording
+        self.report = Report(compared=False)
         self.runner = JaxRunner(recording.program, mesh=mesh, replicate=replicate)
-        self.call = build_call(recording, self._core, in_place=False)
+        self.core = self._core
+        self.fitting = build_call(recording, self.core, in_place=False)
+        self.call: Callable[[Any, Any], Any] = self.fitting
         if any(recording.live):
             self.call = Connection(function, recording, compiled).call(self.call)
 

@@ -35,6 +35,11 @@ def _losses(*shapes: tuple[int, ...]) -> tuple[Any, ...]:
 ROWS = [
     Row("checked_labels", (LABELS,), (((3,), {"classes": 3, "name": "f"}), ((2, 2), {"classes": 4, "name": "f"})),
         lambda labels, classes, name: labels, derivatives=False),
+    Row("kept_labels", (LABELS,),
+        tuple((shape, {"ignore_index": 1, "name": "f", "some": False}) for shape in ((3,), (2, 2))),
+        lambda labels, ignore_index, name, some: labels != 1, derivatives=False),
+    Row("checked", (REAL, Domain(kind="bool", make=lambda rng, shape: np.ones(shape, bool))),
+        (((3,), (3,), {"message": "m"}), ((2, 2), (), {"message": "m"})), lambda x, holds, message: x),
     Row("mse_loss", (REAL, REAL), (*_losses((2, 3), (2, 3)), *_losses((3,), (3,)), *_losses((), ())),
         lambda x, target, reduction="mean": _reduced((x - target) ** 2, reduction)),
     Row("binary_cross_entropy", (PROBABILITY, TARGET), (*_losses((2, 3), (2, 3)), *_losses((3,), (3,))), _bce, ulps=8),

@@ -49,10 +49,27 @@ def _with_logits(call: Call, x: Any, target: Any, *, reduction: str) -> Any:
 
 
 @lowering("checked_labels")
-def _checked_labels(call: Call, labels: Any, *, name: str, classes: int) -> Any:
+def _checked_labels(call: Call, labels: Any, *, name: str, classes: int, ignore_index: int | None = None) -> Any:
+    if ignore_index is not None:
+        labels = jnp.where(labels == ignore_index, 0, labels)
     message = f"{name}: labels must be in 0 … {classes - 1}, as there are {classes} classes"
     call.refuse((labels < 0) | (labels >= classes), ValueError, message)
     return labels
+
+
+@lowering("kept_labels")
+def _kept_labels(call: Call, labels: Any, *, ignore_index: int, name: str, some: bool) -> Any:
+    kept = labels != ignore_index
+    if some:
+        message = f"{name}: there is no sample to take the mean of: every label is ignore_index={ignore_index}"
+        call.refuse(~jnp.any(kept), ValueError, message)
+    return kept
+
+
+@lowering("checked")
+def _checked(call: Call, x: Any, holds: Any, *, message: str) -> Any:
+    call.refuse(~jnp.asarray(holds), ValueError, message)
+    return x
 
 
 @lowering("cross_entropy")
