@@ -44,10 +44,10 @@ def training(seed=0):
         return loss
 
     def state():
-        return (
-            [p.numpy().copy() for p in net.parameters()]
-            + [np.array(x) for p in net.parameters() for x in optimizer.state.get(p, {}).values()]
-        )
+        return [p.numpy().copy() for p in net.parameters()] + [
+            np.array(x) for p in net.parameters() for x in optimizer.state.get(p, {}).values()
+        ]
+
     return step, state
 
 

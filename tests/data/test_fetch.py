@@ -206,6 +206,41 @@ def test_bytes_are_taken_as_they_are_served(serve, tmp_path):
     assert path.read_bytes() == packed
 
 
+def test_a_file_that_is_too_large(serve, tmp_path):
+    site = serve(CONTENT)
+    with pytest.raises(data.FetchError, match="larger than max_bytes=1000"):
+        data.fetch(site.url, tmp_path / "a", SHA, max_bytes=1000)
+    assert names(tmp_path) == []
+
+
+def test_a_server_that_takes_too_long(serve, tmp_path):
+    site = serve(CONTENT, cuts=[10_000 * k for k in range(1, 20)], stall=0.2)
+    begin = time.monotonic()
+    with pytest.raises(data.FetchError, match="longer than max_seconds"):
+        data.fetch(site.url, tmp_path / "a", SHA, max_seconds=0.5)
+    assert time.monotonic() - begin < 5
+
+
+def test_a_server_that_cuts_for_ever(serve, tmp_path, monkeypatch):
+    monkeypatch.setattr("tinygrad_nn.data.download._MOST_CUTS", 5)
+    site = serve(CONTENT, cuts=[10] * 1000)
+    with pytest.raises(data.FetchError):
+        data.fetch(site.url, tmp_path / "a", SHA)
+    assert len(site.asked) == 6
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="symbolic links")
+def test_a_link_in_the_place_of_the_part_is_not_followed(serve, tmp_path):
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    (tmp_path / "a.part").symlink_to(precious)
+    site = serve(CONTENT)
+    data.fetch(site.url, tmp_path / "a", SHA)
+    assert precious.read_text() == "mine"
+    assert (tmp_path / "a").read_bytes() == CONTENT
+    assert not (tmp_path / "a").is_symlink()
+
+
 def test_mirrors_are_tried_in_turn(serve, tmp_path):
     missing, lying, good = serve({}), serve(b"something else"), serve()
     assert data.fetch([missing.url, lying.url, good.url], tmp_path / "a.bin", SHA).read_bytes() == CONTENT

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import os
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -105,3 +107,38 @@ def test_other_dtypes_are_refused(tmp_path, array):
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(FileNotFoundError, match="nothing-here"):
         data.read_idx(tmp_path / "nothing-here")
+
+
+def test_a_small_file_that_unpacks_to_much_is_not_unpacked(tmp_path):
+    """Its header is read first; what it says decides how much memory is taken."""
+    bomb = tmp_path / "bomb.gz"
+    header = bytes([0, 0, 8, 1]) + (10).to_bytes(4, "big")
+    bomb.write_bytes(gzip.compress(header + bytes(200_000_000), 1))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="too long"):
+            data.read_idx(bomb)
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_header_that_promises_too_much_takes_no_memory(packed):
+    header = bytes([0, 0, 8, 4]) + (2**31).to_bytes(4, "big") * 4 + b"123"
+    with pytest.raises(ValueError, match="cut off"):
+        data.read_idx(gzip.compress(header) if packed else header)
+
+
+def test_a_file_is_replaced_as_a_whole(tmp_path, monkeypatch):
+    path = tmp_path / "a-idx1"
+    data.write_idx(path, np.arange(5, dtype=np.uint8))
+
+    def full(*_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="no space"):
+        data.write_idx(path, np.zeros(5, np.uint8))
+    assert data.read_idx(path).tolist() == [0, 1, 2, 3, 4]
+    assert os.listdir(tmp_path) == ["a-idx1"]

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -187,7 +188,7 @@ def test_a_file_of_something_else(path):
 
 
 def test_a_file_of_a_newer_version(path):
-    notes = json.dumps({"version": 2, "tree": {"array": "a"}})
+    notes = json.dumps({"version": 3, "tree": {"array": "a"}})
     safetensors.numpy.save_file({"a": np.ones(1)}, path, metadata={"tinygrad_nn": notes})
     with pytest.raises(ValueError, match="newer version"):
         tg.load(path)
@@ -216,7 +217,7 @@ if moment == "writing":  # half of the bytes are on the disk
             self.file.flush()
             os.fsync(self.file.fileno())
             die()
-    from tinygrad_nn.tensor import files
+    from tinygrad_nn.core import files
     files.open = Half
 elif moment == "syncing":
     os.fsync = die
@@ -269,3 +270,59 @@ def test_without_the_package(path, monkeypatch):
     for call in (lambda: tg.save({}, path), lambda: tg.load(path)):
         with pytest.raises(ImportError, match="pip install safetensors"):
             call()
+
+
+# --- damage, and other writers' files --------------------------------------------------------------------------------
+
+
+def test_no_flipped_bit_is_accepted(tmp_path):
+    path, damaged = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
+    tg.save(
+        {"net": {"w": np.arange(4.0).reshape(2, 2), "b": np.array([1, 2], np.int16)}, "é": 0.1, "l": [1, (2,)]}, path
+    )
+    content = path.read_bytes()
+    for bit in range(8 * len(content)):
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << bit % 8
+        damaged.write_bytes(flipped)
+        with pytest.raises(ValueError, match="damaged"):
+            tg.load(damaged)
+    for length in range(len(content)):
+        damaged.write_bytes(content[:length])
+        with pytest.raises(ValueError, match="damaged"):
+            tg.load(damaged)
+
+
+def test_files_of_the_first_version_are_read(path):
+    state = {"array": "w"}
+    crc = zlib.crc32(np.ones(2).tobytes(), zlib.crc32(b"w", zlib.crc32(json.dumps(state).encode())))
+    notes = json.dumps({"version": 1, "checksum": crc, "state": state})
+    safetensors.numpy.save_file({"w": np.ones(2)}, path, metadata={"tinygrad_nn": notes})
+    assert tg.load(path).tolist() == [1.0, 1.0]
+
+
+def test_the_formats_own_name_is_a_name_like_others(path):
+    tg.save({"__metadata__": np.ones(3), "__metadata___": 2}, path)
+    assert tg.load(path)["__metadata__"].tolist() == [1.0, 1.0, 1.0]
+
+
+def test_bfloat16_is_read_as_float32(path):
+    numbers = np.array([[1.5, -2.25], [3e38, 1e-30]], np.float32)
+    halves = (numbers.view(np.uint32) >> 16).astype("<u2")
+    header = {"w": {"dtype": "BF16", "shape": [2, 2], "data_offsets": [0, 8]}}
+    header["z"] = {"dtype": "F32", "shape": [1], "data_offsets": [8, 12]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    path.write_bytes(len(text).to_bytes(8, "little") + text + halves.tobytes() + np.float32([7]).tobytes())
+    found = tg.load(path)
+    assert found["w"].dtype == np.float32
+    np.testing.assert_allclose(found["w"].numpy(), numbers, rtol=1e-2)
+    assert found["z"].tolist() == [7.0]
+
+
+def test_what_holds_itself_is_refused(path):
+    state = {"a": [1]}
+    state["a"].append(state)
+    with pytest.raises(ValueError, match="holds itself"):
+        tg.save(state, path)
+    assert not path.exists()

@@ -6,6 +6,7 @@ than its arithmetic.
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..core.graph import changes, modes, switch
+from ..core.interrupts import hold, release
 from ..core.references import count_of, getrefcount
 from ..core.tree import flatten
 from ..core.values import new
@@ -38,6 +40,9 @@ MISS = object()
 
 #: Recording binds Tensors to stand-ins for a moment, and code writes into memory of its own: one call at a time.
 LOCK = RLock()
+
+if hasattr(os, "register_at_fork"):  # a child has no thread that would let go of it, and finds the state whole
+    os.register_at_fork(before=LOCK.acquire, after_in_parent=LOCK.release, after_in_child=LOCK.release)
 
 _TENSORS = frozenset((Tensor, Parameter))
 
@@ -68,6 +73,8 @@ class _Glue:
             "flatten": flatten,
             "core": core,
             "lock": LOCK,
+            "hold": hold,
+            "release": release,
             "switch": switch,
             "modes": modes,
             "changes": changes,
@@ -94,13 +101,17 @@ class _Glue:
         state = self._state()
         program = self.recording.program
         given = ", ".join([*self.values, *state])
-        self.line(f"    made = core({given})")
         names = [f"o{i}" for i in range(len(program.results) + len(self.returned))]
+        first = len(self.lines)
+        self.line(f"    made = core({given})")
         if len(names) == 1:
             self.line("    o0 = made")
         elif names:
             self.line(f"    {', '.join(names)} = made")
-        self._writes(names)
+        if self.recording.writes or self.recording.cleared:
+            self.line("    hold()")
+            self._writes(names)
+            self.lines[first:] = ["    try:", *("    " + line for line in self.lines[first:]), "    finally: release()"]
         self._answer(names)
         text = "def call(args, kwargs):\n" + "\n".join("    " + line for line in self.lines)
         exec(compile(text, "<compiled call>", "exec"), self.known)  # noqa: S102

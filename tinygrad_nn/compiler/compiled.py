@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Collection, Sequence
 from functools import partial, update_wrapper
 from inspect import Parameter as Argument_
 from inspect import signature
+from keyword import iskeyword
 from pathlib import Path
 from types import MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 import numpy as np
 
 from ..core.graph import modes, switch
+from ..core.interrupts import hold, release
 from ..core.tree import flatten, map_leaves
 from ..core.values import plain_array
 from ..tensor.tensor import Tensor
@@ -22,7 +25,7 @@ from .compare import Comparison, NotEqualWarning, Report
 from .differentiable import Connection
 from .quote import identifier
 from .rewrite.simplify import Simplified, follow, simplify
-from .targets.numpy.emit import Emitter
+from .targets.numpy.emit import COMMITS, Emitter
 from .targets.numpy.module import Source
 from .targets.numpy.naming import RESERVED, name_variables
 from .targets.numpy.plan import Plan, plan
@@ -76,8 +79,8 @@ class Entry:
         self.simplified = simplified
         self.plan = planned
         self.source = source
-        space: dict[str, Any] = {"__name__": "compiled", **source.constants}
-        exec(compile(source.text, f"<compiled {source.function}>", "exec"), space)  # noqa: S102
+        space: dict[str, Any] = {"__name__": "compiled", "hold": hold, **source.constants}
+        exec(compile(_held_back(source.text), f"<compiled {source.function}>", "exec"), space)  # noqa: S102
         space.update(source.kernels)
         self.space = space
         self.core: Callable[..., Any] = space[source.function]
@@ -91,6 +94,11 @@ class Entry:
     def text(self) -> str:
         """The emitted module."""
         return self.source.text
+
+
+def _held_back(text: str) -> str:
+    """The source with Ctrl-C held back, on the same lines, once it begins to write to the state."""
+    return text.replace(f"\n{COMMITS}\n", "\n    hold()\n").replace("\n    news = ", "\n    hold(); news = ")
 
 
 class _Refused(Exception):
@@ -147,6 +155,17 @@ class Compiled:
             raise AttributeError(name)
         return getattr(self.function, name)
 
+    def __reduce__(self) -> Any:
+        """By its name, if that is what a decorated function goes by; else anew: the copy records for itself."""
+        name, module = getattr(self, "__qualname__", ""), sys.modules.get(getattr(self, "__module__", None) or "")
+        found: Any = module
+        for part in name.split(".") if name else ():
+            found = getattr(found, part, None)
+        if found is self:
+            return name
+        settings = {name: getattr(self, name) for name in ("target", "mesh", "replicate", "verify")}
+        return _anew, (self.function, self.static, settings)
+
     def _other(self, args: Any, kwargs: Any) -> Any:
         """A call that the last recording is not for."""
         with LOCK:
@@ -161,21 +180,32 @@ class Compiled:
                 self._entries.append(entry)
                 self._call = entry.call
                 return out
-        entry, comparison = self._record(args, kwargs)
-        self._entries.append(entry)
-        self._call = entry.call
+        entry, comparison = self._record(args, kwargs)  # which holds Ctrl-C back
         space = entry.fitting.__globals__
-        if comparison is not None:
-            space["core"] = comparison.first_call(entry.core, entry.recording, entry.in_place)
+        core = entry.core if comparison is None else comparison.first_call(entry.core, entry.recording, entry.in_place)
+        computed: list[bool] = []
+
+        def first(*values: Any) -> Any:
+            out = core(*values)
+            hold()  # from here on the call is made, whatever comes
+            computed.append(True)
+            return out
+
         try:
+            self._entries.append(entry)
+            self._call = entry.call
+            space["core"] = first
+            release()
             out = entry.call(args, kwargs)
         except BaseException:
-            self._forget(entry)
+            if not computed:
+                self._forget(entry)
             raise
         finally:
             space["core"] = entry.core
             entry.recording.outcome.clear()
             entry.recording.generators.clear()
+            release()
         if out is MISS:
             raise RuntimeError(f"compile: what {self.__name__} has recorded does not fit the call that it recorded")
         if comparison is not None:
@@ -229,16 +259,32 @@ class Compiled:
                 f"it has {list(dict.fromkeys(root for _, root in names))}"
             )
         fixed = {i for i, (name, root) in enumerate(names) if root in self.static or name in self.static}
-        name = identifier(self.__name__) if self.__name__.isidentifier() else "compiled"
-        name += "_" * (name in RESERVED)
-        recording = record(self.function, args, kwargs, fixed, [n for n, _ in names], name)
-        comparison = Comparison(recording) if self.verify else None
+        name = self._name()[1]
+        recording = None
+        try:
+            recording = record(self.function, args, kwargs, fixed, [n for n, _ in names], name)
+            comparison = Comparison(recording) if self.verify else None
+            entry = self._entry(recording)
+            hold()
+            return entry, comparison
+        except BaseException:
+            if recording is not None:
+                recording.forget()
+            raise
+
+    def _name(self) -> tuple[str, str]:
+        """The function's name in a saved module, and in the code, which uses some names itself."""
+        name = self.__name__ if self.__name__.isidentifier() and not iskeyword(self.__name__) else "compiled"
+        code = identifier(name) or "compiled"
+        return name, code + "_" * (code in RESERVED)
+
+    def _entry(self, recording: Recording) -> Entry | JaxEntry:
         pullback = partial(Compiled, verify=self.verify)
         if self.target == "jax":
             from .targets.jax.entry import JaxEntry
 
-            return JaxEntry(self.function, recording, self.mesh, self.replicate, pullback), comparison
-        return make_entry(recording, self.function, pullback=pullback), comparison
+            return JaxEntry(self.function, recording, self.mesh, self.replicate, pullback)
+        return make_entry(recording, self.function, pullback=pullback)
 
     def _leaf_names(self, args: Any, kwargs: Any) -> list[tuple[str, Any]]:
         """For each leaf of the arguments a name, and the argument that it is part of."""
@@ -275,12 +321,13 @@ class Compiled:
         """Write the last recording as a Python module that imports only NumPy.
 
         Its function has the name of this one, takes the same arguments as NumPy arrays and gives arrays. Parameters
-        and what else is read outside are in its dict ``state``, with their values of now.
+        and what else is read outside are in its dict ``state``, with their values of now (``state_`` where the function
+        itself is called so).
 
         Parameters
         ----------
         path : str or Path
-            Ends in ``.py``. Where there are many numbers, they stand in a file beside it that ends in ``.npz``.
+            Ends in ``.py``. It is one file, which is replaced as a whole.
 
         Raises
         ------
@@ -297,7 +344,7 @@ class Compiled:
                 f"save: the last recording of {self.__name__} was for what is past by now, as an optimizer's "
                 "first step is; call it once more, and then save it"
             )
-        save(entry.source, entry.recording, path)
+        save(entry.source, entry.recording, path, self._name()[0])
 
     @property
     def memory(self) -> Memory:
@@ -320,6 +367,11 @@ class Compiled:
 
     def __repr__(self) -> str:
         return f"<compiled {self.__name__}, {len(self._entries)} recordings>"
+
+
+def _anew(function: Callable[..., Any], static: Collection[str | int], settings: dict[str, Any]) -> Compiled:
+    """A compiled function that has recorded nothing yet."""
+    return Compiled(function, static, **settings)
 
 
 def _without_subclass(x: Any) -> Any:

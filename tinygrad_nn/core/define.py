@@ -52,6 +52,7 @@ def _checked(kernel: Rule, name: str) -> Rule:
     reading = _reading_only(kernel)
     alone = count_of(1)  # of an array that one variable holds
 
+    @wraps(kernel)
     def checked(*inputs: Any, **settings: Any) -> Any:
         out = reading(*inputs, **settings)
         if isinstance(out, tuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from _thread import _local, allocate_lock, get_ident  # what `threading` gives; that would cost the import more
 from collections.abc import Callable, Container, Iterable
 from operator import attrgetter
@@ -189,6 +190,10 @@ changes = Changes()
 modes = Modes()
 switch = Switch()
 _switch_lock = allocate_lock()
+if hasattr(os, "register_at_fork"):  # a child has no thread that would let go of it
+    os.register_at_fork(
+        before=_switch_lock.acquire, after_in_parent=_switch_lock.release, after_in_child=_switch_lock.release
+    )
 
 
 class mode:

@@ -14,8 +14,8 @@ from .op import Op
 _PACKAGE = __name__.partition(".")[0]
 
 
-#: Old paths, and after the colon where what they held is found now, there or in the package around it; ``{}`` stands for
-#: the last name.
+#: Old paths, and after the colon where what they held is found now, or in the package around that;
+#: ``{}`` stands for the last name.
 MOVED = """
     graph dispatch values errors hints modes: core.{}
     hooks: core.graph

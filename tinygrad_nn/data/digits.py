@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .dataset import TensorDataset
-from .idx import contents, read_idx
+from .idx import read_idx, unpacked_digest
 from .transformed import transformed
 from .transforms.base import Compose
 from .transforms.pixels import Flatten, pixel_dtype, unit_range
@@ -311,11 +311,8 @@ def _make_sure(root: Path, family: Family, name: str) -> None:
         return
     if has_checksum(path, family.checksums[name]):
         return
-    if name in family.contents:
-        import hashlib
-
-        if hashlib.sha256(contents(path)[1]).hexdigest() == family.contents[name]:
-            return
+    if name in family.contents and unpacked_digest(path) == family.contents[name]:
+        return
     raise ValueError(
         f"mnist: {path} is not the published {name} of {family.title}; remove it to have it fetched, or read it as it "
         "is without download=True"

@@ -11,7 +11,8 @@ import os
 import re
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from time import monotonic
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from .idx import PathLike
 
 _CHUNK = 1 << 16
+#: A file that is cut more often is not waited for any longer.
+_MOST_CUTS = 100
 #: Answers of servers that may be better the next time.
 _PASSING = (429, 500, 502, 503, 504)
 
@@ -27,7 +30,16 @@ class FetchError(OSError):
     """A file could not be fetched from any of its addresses; the message says why for each."""
 
 
-def fetch(url: str | Sequence[str], path: PathLike, checksum: str, *, timeout: float = 30.0, retries: int = 3) -> Path:
+def fetch(
+    url: str | Sequence[str],
+    path: PathLike,
+    checksum: str,
+    *,
+    timeout: float = 30.0,
+    retries: int = 3,
+    max_bytes: int = 1 << 32,
+    max_seconds: float = 3600.0,
+) -> Path:
     """Fetch a file over HTTP, unless it is there already.
 
     Parameters
@@ -43,7 +55,11 @@ def fetch(url: str | Sequence[str], path: PathLike, checksum: str, *, timeout: f
         Seconds to wait for a connection, and for each next piece.
     retries : int
         How often to try again at each address, when a connection or a server fails for the moment, or is cut without
-        anything having arrived. Cuts after which more has arrived do not count.
+        anything having arrived. Cuts after which more has arrived do not count, up to a hundred.
+    max_bytes : int
+        A larger file is refused as soon as that is known.
+    max_seconds : float
+        For all attempts at one address together.
 
     Returns
     -------
@@ -66,6 +82,7 @@ def fetch(url: str | Sequence[str], path: PathLike, checksum: str, *, timeout: f
     """
     path, urls = Path(path), [url] if isinstance(url, str) else list(url)
     _check_arguments(urls, checksum, timeout, retries)
+    limits = _Limits(timeout, retries, max_bytes, max_seconds)
     if has_checksum(path, checksum):
         return path
     filelock = _needed("filelock")
@@ -73,7 +90,7 @@ def fetch(url: str | Sequence[str], path: PathLike, checksum: str, *, timeout: f
     lock_path = path.with_name(f".{path.name}.lock")
     with filelock.FileLock(lock_path):
         try:
-            _fetch_from_any(urls, path, checksum, timeout, retries)
+            _fetch_from_any(urls, path, checksum, limits)
         finally:
             with suppress(OSError):  # Windows removes no open file
                 lock_path.unlink()
@@ -107,11 +124,20 @@ def _check_arguments(urls: list[str], checksum: str, timeout: float, retries: in
         raise ValueError(f"fetch: timeout must be positive and retries not negative, not {timeout!r} and {retries!r}")
 
 
-def _fetch_from_any(urls: list[str], path: Path, checksum: str, timeout: float, retries: int) -> None:
+class _Limits(NamedTuple):
+    """How long and how often to wait for a file, and how large it may be."""
+
+    timeout: float
+    retries: int
+    max_bytes: int
+    max_seconds: float
+
+
+def _fetch_from_any(urls: list[str], path: Path, checksum: str, limits: _Limits) -> None:
     pooch, requests, urllib3 = (_needed(name) for name in ("pooch", "requests", "urllib3"))
     troubles = []
     for url in urls:
-        download = _Download(path.with_name(f"{path.name}.part"), timeout, retries)
+        download = _Download(path.with_name(f"{path.name}.part"), limits)
         for _ in range(2):
             try:
                 # By now another process may have put it there, which pooch sees.
@@ -131,13 +157,16 @@ def _fetch_from_any(urls: list[str], path: Path, checksum: str, timeout: float, 
 class _Download:
     """What pooch calls to download: goes on with what is in `part`, and moves it to where pooch wants it."""
 
-    def __init__(self, part: Path, timeout: float, retries: int) -> None:
-        self.part, self.timeout, self.retries = part, timeout, retries
+    def __init__(self, part: Path, limits: _Limits) -> None:
+        self.part, self.limits = part, limits
         self.resumed = False
+        self._end = monotonic() + limits.max_seconds
+        if part.is_symlink():  # what it points to is not ours
+            part.unlink()
 
     def __call__(self, url: str, output_file: str, pooch: Any) -> None:
         requests, urllib3 = _needed("requests"), _needed("urllib3")
-        retry = urllib3.Retry(self.retries, backoff_factor=0.5, status_forcelist=_PASSING, raise_on_status=False)
+        retry = urllib3.Retry(self.limits.retries, backoff_factor=0.5, status_forcelist=_PASSING, raise_on_status=False)
         self.resumed = self._size() > 0
         with requests.Session() as session:
             for scheme in ("http://", "https://"):
@@ -151,14 +180,15 @@ class _Download:
     def _get_whole(self, session: Any, url: str) -> None:
         """Go on after each cut, as long as something comes."""
         urllib3 = _needed("urllib3")
-        idle = 0
+        idle = cuts = 0
         while True:
             before = self._size()
             try:
                 return self._get(session, url)
             except (urllib3.exceptions.ProtocolError, urllib3.exceptions.ReadTimeoutError):
                 idle = 0 if self._size() > before else idle + 1
-                if idle > self.retries:
+                cuts += 1
+                if idle > self.limits.retries or cuts > _MOST_CUTS:
                     raise
 
     def _size(self) -> int:
@@ -169,7 +199,7 @@ class _Download:
         have = self._size()
         # No encoding on the way: the checksum is of the bytes as they are, and so are positions in them.
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
-        with session.get(url, headers=headers, timeout=self.timeout, stream=True) as response:
+        with session.get(url, headers=headers, timeout=self.limits.timeout, stream=True) as response:
             if have and response.status_code == 416:  # nothing is left after `have` bytes, or that is beyond the end
                 if response.headers.get("Content-Range") == f"bytes */{have}":
                     return None
@@ -179,9 +209,23 @@ class _Download:
             goes_on = response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
             if response.status_code == 206 and not goes_on:
                 raise _needed("requests").RequestException("the server sent another part than was asked for")
-            with open(self.part, "ab" if response.status_code == 206 else "wb") as file:
-                file.writelines(response.raw.stream(_CHUNK, decode_content=False))
+            goes_on = response.status_code == 206
+            self._check(have * goes_on + int(response.headers.get("Content-Length") or 0))
+            flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if goes_on else os.O_TRUNC)
+            flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+            with open(os.open(self.part, flags, 0o666), "ab" if goes_on else "wb") as file:
+                for piece in response.raw.stream(_CHUNK, decode_content=False):
+                    self._check(file.tell() + len(piece))
+                    file.write(piece)
         return None
+
+    def _check(self, size: int) -> None:
+        """Raise once a file is too large, or takes too long."""
+        if size > self.limits.max_bytes:
+            self.part.unlink(missing_ok=True)
+            raise _needed("requests").RequestException(f"the file is larger than max_bytes={self.limits.max_bytes}")
+        if monotonic() > self._end:
+            raise _needed("requests").RequestException(f"it took longer than max_seconds={self.limits.max_seconds}")
 
 
 def _close_connections(session: Any) -> None:

@@ -11,10 +11,12 @@ import gzip
 import math
 import os
 import zlib
-from pathlib import Path
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+
+from ..core.files import write_whole
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -59,29 +61,52 @@ def read_idx(source: PathLike | bytes) -> npt.NDArray[Any]:
     >>> data.read_idx(bytes([0, 0, 8, 1, 0, 0, 0, 3, 5, 0, 4]))
     array([5, 0, 4], dtype=uint8)
     """
-    name, content = contents(source)
-    if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in DTYPES:
+    name = "the data" if isinstance(source, bytes) else os.fspath(source)
+    with BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as raw:
+        size = raw.seek(0, os.SEEK_END)
+        raw.seek(0)
+        packed = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
+        try:
+            return _read(name, gzip.GzipFile(fileobj=raw) if packed else raw, _MOST_PACKED * size if packed else size)
+        except (OSError, EOFError, zlib.error) as error:
+            raise ValueError(f"read_idx: {name} is damaged or cut off: gzip says: {error}") from error
+
+
+#: What gzip makes of a byte at the most.
+_MOST_PACKED = 1032
+
+
+def _read(name: str, file: Any, most: int) -> npt.NDArray[Any]:
+    """The array in a file that has no more than so many bytes; the header tells how much memory is taken."""
+    start = file.read(4)
+    if len(start) < 4 or start[:2] != b"\0\0" or start[2] not in DTYPES:
         kinds = ", ".join(f"{code:02x} {dtype.newbyteorder('=')}" for code, dtype in DTYPES.items())
         raise ValueError(
-            f"read_idx: {name} is not an IDX file: it begins with {content[:4].hex(' ') or 'nothing'}, which should be "
+            f"read_idx: {name} is not an IDX file: it begins with {start.hex(' ') or 'nothing'}, which should be "
             f"00 00, a type ({kinds}) and the number of axes"
         )
-    dtype, ndim = DTYPES[content[2]], content[3]
-    start = 4 + 4 * ndim
-    if len(content) < start:
+    dtype, ndim = DTYPES[start[2]], start[3]
+    lengths = file.read(4 * ndim)
+    if len(lengths) < 4 * ndim:
         raise ValueError(
-            f"read_idx: {name} is cut off in its header, which has {start} bytes for {ndim} axes, not {len(content)}"
+            f"read_idx: {name} is cut off in its header, which has {4 + 4 * ndim} bytes for {ndim} axes, "
+            f"not {4 + len(lengths)}"
         )
     if ndim > MAX_AXES:
         raise ValueError(f"read_idx: {name} has {ndim} axes; NumPy's arrays have at most {MAX_AXES}")
-    shape = tuple(int.from_bytes(content[4 + 4 * i : 8 + 4 * i], "big") for i in range(ndim))
-    wanted = start + math.prod(shape) * dtype.itemsize
+    shape = tuple(int.from_bytes(lengths[4 * i : 4 * i + 4], "big") for i in range(ndim))
+    header, wanted = 4 + 4 * ndim, math.prod(shape) * dtype.itemsize
+    # A packed file that is too small for what its header says is not unpacked at all.
+    fits = header + wanted <= most
+    content = file.read((wanted if fits else 0 if isinstance(file, gzip.GzipFile) else most) + 1)
     if len(content) != wanted:
+        there = header + len(content) if fits or not isinstance(file, gzip.GzipFile) else f"at most {most}"
         raise ValueError(
-            f"read_idx: {name} is {'cut off' if len(content) < wanted else 'too long'}: {shape} of "
-            f"{dtype.newbyteorder('=')} with the header takes {wanted} bytes, {len(content)} are there"
+            f"read_idx: {name} is {'too long' if len(content) > wanted else 'cut off'}: {shape} of "
+            f"{dtype.newbyteorder('=')} with the header takes {header + wanted} bytes, {there} are there"
         )
-    return np.frombuffer(content, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="))
+    return np.frombuffer(content, dtype).reshape(shape).astype(dtype.newbyteorder("="))
 
 
 def write_idx(path: PathLike, array: Any) -> None:
@@ -117,16 +142,20 @@ def write_idx(path: PathLike, array: Any) -> None:
     header = bytes([0, 0, code, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
     content = header + np.ascontiguousarray(array, DTYPES[code]).tobytes()
     # Without a time in it, the same array gives the same file.
-    Path(path).write_bytes(gzip.compress(content, mtime=0) if os.fspath(path).endswith(".gz") else content)
+    write_whole(path, gzip.compress(content, mtime=0) if os.fspath(path).endswith(".gz") else content)
 
 
-def contents(source: PathLike | bytes) -> tuple[str, bytes]:
-    """What to call a source in errors, and its bytes, decompressed."""
-    name = "the data" if isinstance(source, bytes) else os.fspath(source)
-    content = source if isinstance(source, bytes) else Path(source).read_bytes()
-    if not content.startswith(b"\x1f\x8b"):
-        return name, content
+def unpacked_digest(path: PathLike) -> str:
+    """The SHA-256 of what is in a file, unpacked piece by piece if gzip has packed it; empty if it is damaged."""
+    import hashlib
+
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
     try:
-        return name, gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"read_idx: {name} is damaged or cut off: gzip says: {error}") from error
+        with gzip.open(path) if packed else open(path, "rb") as content:
+            while piece := content.read(1 << 20):
+                digest.update(piece)
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        return ""
+    return digest.hexdigest()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..core.files import write_whole
 from ..tensor.creation import wrap
 from ..tensor.tensor import Tensor
 from .dataset import Dataset
@@ -147,7 +149,13 @@ def save_image(image: Any, path: PathLike, nrow: int = 8, padding: int = 2) -> N
     if array.dtype != np.uint8:
         raise TypeError(f"save_image: pixels are floats from 0 to 1 or uint8, not {array.dtype}")
     last = array.transpose(1, 2, 0)
-    _pillow().fromarray(np.ascontiguousarray(last[:, :, 0] if last.shape[2] == 1 else last)).save(path)
+    module, suffix = _pillow(), Path(path).suffix.lower()
+    kind = module.registered_extensions().get(suffix)
+    if kind is None:
+        raise ValueError(f"save_image: Pillow has no kind of file for {suffix or 'a name without an ending'!r}")
+    content = BytesIO()
+    module.fromarray(np.ascontiguousarray(last[:, :, 0] if last.shape[2] == 1 else last)).save(content, kind)
+    write_whole(path, content.getvalue())
 
 
 def _grid(images: npt.NDArray[Any], nrow: int, padding: int) -> npt.NDArray[Any]:

@@ -7,12 +7,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ..core.files import write_whole
 from .tensor import Tensor, as_array, plain_tensor
 
 Form = TypeVar("Form")
 
-#: The entry of the file's metadata that holds what is not an array, and how all hangs together.
-_KEY = "tinygrad_nn"
+#: The entries of the file's metadata: what is not an array and how all hangs together, and a checksum of all.
+_KEY, _CHECKSUM = "tinygrad_nn", "tinygrad_nn.checksum"
 
 
 def save(state: Any, path: Any) -> None:
@@ -31,6 +32,8 @@ def save(state: Any, path: Any) -> None:
     ------
     TypeError
         For what the format cannot hold: objects, functions, arrays of complex128 or longdouble.
+    ValueError
+        For a dict or list that holds itself.
 
     Notes
     -----
@@ -53,9 +56,12 @@ def save(state: Any, path: Any) -> None:
 
     writer = _safetensors("save").save
     arrays: dict[str, Any] = {}
-    tree = _taken_apart(state, "", arrays)
-    notes = {"version": 1, "checksum": _checksum(arrays, json.dumps(tree)), "state": tree}
-    write_whole(path, writer(arrays, metadata={_KEY: json.dumps(notes)}))
+    try:
+        tree = _taken_apart(state, "", arrays)
+    except RecursionError:
+        raise ValueError("save: what is to be saved holds itself, or is nested too deeply") from None
+    notes = json.dumps({"version": 2, "state": tree})
+    write_whole(path, writer(arrays, metadata={_KEY: notes, _CHECKSUM: f"{_checksum(arrays, notes):08x}"}))
 
 
 def load(path: Any) -> Any:
@@ -90,22 +96,41 @@ def load(path: Any) -> Any:
         pass
     try:
         with open_file(path, framework="numpy") as file:
-            notes = (file.metadata() or {}).get(_KEY)
+            metadata = file.metadata() or {}
             names: list[str] = file.keys()
-            arrays = {name: np.array(file.get_tensor(name), order="C") for name in names}
+            arrays = {name: _array(file, name, path) for name in names}
     except Exception as error:
         raise ValueError(f"{path!r} is damaged, or no safetensors file: {error}{_hint(path)}") from error
-    if notes is None:
+    if not {_KEY, _CHECKSUM} & metadata.keys():
         return {key: _as_tensor(array) for key, array in arrays.items()}
     try:
-        content = json.loads(notes)
-        if content["version"] != 1:
+        content = json.loads(metadata[_KEY])
+        if content["version"] not in (1, 2):
             raise ValueError(f"it was written by a newer version ({content['version']})")
-        if content["checksum"] != _checksum(arrays, json.dumps(content["state"])):
+        if content["version"] == 1 and _CHECKSUM not in metadata:
+            same = content["checksum"] == _first_checksum(arrays, json.dumps(content["state"]))
+        else:
+            same = metadata[_CHECKSUM] == f"{_checksum(arrays, metadata[_KEY]):08x}"
+        if not same:
             raise ValueError("its content does not match its checksum")
         return _put_together(content["state"], arrays)
     except Exception as error:
         raise ValueError(f"{path!r} is damaged: {error}") from error
+
+
+def _array(file: Any, name: str, path: Any) -> Any:
+    """An array of an open file; one of bfloat16, which NumPy lacks, as the float32 that it is the beginning of."""
+    if file.get_slice(name).get_dtype() != "BF16":
+        return np.array(file.get_tensor(name), order="C")
+    with open(path, "rb") as raw:
+        header = int.from_bytes(raw.read(8), "little")
+        import json
+
+        entry = json.loads(raw.read(header))[name]
+        start, end = entry["data_offsets"]
+        raw.seek(8 + header + start)
+        halves = np.frombuffer(raw.read(end - start), "<u2")
+    return (halves.astype(np.uint32) << 16).view(np.float32).reshape(entry["shape"])
 
 
 def _hint(path: Any) -> str:
@@ -153,7 +178,7 @@ def _taken_apart(state: Any, path: str, arrays: dict[str, Any]) -> Any:
     if value.dtype.kind + str(value.dtype.itemsize) not in _STORED:
         raise TypeError(f"save: the format has no {value.dtype} (at {place}); convert it first")
     name = path or "value"
-    while name in arrays:  # {"a.b": …, "a": {"b": …}}
+    while name in arrays or name == "__metadata__":  # {"a.b": …, "a": {"b": …}}; and the format's own name
         name += "_"
     arrays[name] = np.ascontiguousarray(value, value.dtype.newbyteorder("<")).reshape(value.shape)
     return {"array": name}
@@ -182,16 +207,21 @@ def _join(path: str, key: Any) -> str:
 
 
 def _checksum(arrays: Mapping[str, Any], rest: str) -> int:
-    """A CRC-32 over names, numbers and the rest: the format itself would not notice a changed one."""
+    """A CRC-32 over names, dtypes, shapes, numbers and the rest: the format itself would not notice a changed one."""
+    import zlib
+
+    shapes = [(name, arrays[name].dtype.str, arrays[name].shape) for name in sorted(arrays)]
+    return zlib.crc32(repr(shapes).encode(), _first_checksum(arrays, rest))
+
+
+def _first_checksum(arrays: Mapping[str, Any], rest: str) -> int:
+    """What files of the first version have, without dtypes and shapes."""
     import zlib
 
     total = zlib.crc32(rest.encode())
     for name in sorted(arrays):
         total = zlib.crc32(memoryview(arrays[name].reshape(-1).view(np.uint8)), zlib.crc32(name.encode(), total))
     return total
-
-
-# --- the disk --------------------------------------------------------------------------------------------------------
 
 
 def form_of(path: Any, forms: Mapping[str, Form], what: str) -> Form:
@@ -205,30 +235,3 @@ def form_of(path: Any, forms: Mapping[str, Form], what: str) -> Form:
     if not path.parent.is_dir():
         raise FileNotFoundError(f"cannot save {path.name!r}: the folder {str(path.parent)!r} does not exist")
     return form
-
-
-def write_whole(path: Any, content: bytes) -> None:
-    """Write a file that is there completely or not at all."""
-    import os
-    from contextlib import suppress
-    from secrets import token_hex
-
-    target = os.path.realpath(os.fspath(path))  # of a symbolic link, what it points to
-    folder, name = os.path.split(target)
-    temporary = os.path.join(folder, f".{name}.{token_hex(6)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
-    if os.name == "posix":  # the new name, too, is to outlast a power cut
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

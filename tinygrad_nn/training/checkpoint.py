@@ -156,10 +156,6 @@ class Folder:
     def __init__(self, path: Any) -> None:
         self.path = Path(path)
         self.path.mkdir(parents=True, exist_ok=True)
-        for name in (LAST, BEST):  # what a process left that was killed while it wrote
-            for rest in self.path.glob(f".{name}.*.tmp"):
-                with suppress(OSError):
-                    os.unlink(rest)
 
     def read(self) -> dict[str, Any] | None:
         """Where the training stands; None if it has not begun."""

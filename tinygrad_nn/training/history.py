@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from ..core.files import write_whole
 from ..tensor.tensor import Tensor
 from .stopping import better_is, monitored
 
@@ -90,8 +92,6 @@ class History:
         import csv
         import io
         import json
-
-        from ..tensor.files import write_whole
 
         kind = _kind(path)
         if kind == ".json":
@@ -195,7 +195,9 @@ def _drawn(history: History, path: Any) -> Any:
         axes.grid(alpha=0.3)
         axes.legend()
     if path is not None:
-        figure.savefig(path)
+        content = BytesIO()
+        figure.savefig(content, format=Path(path).suffix[1:] or "png")
+        write_whole(path, content.getvalue())
     return figure
 
 

@@ -121,8 +121,8 @@ class Entries(dict[str, Any]):
     def setdefault(self, name: str, start: Any = None) -> Any:
         """One of the entries; where there is none yet, `start` is put there for all later calls too."""
         if self.get(name) is None:
+            self._made.append(name)  # first: an interrupt may come before the next line
             self._state[self.parameter][name] = start
-            self._made.append(name)
             self._read(name)
         return self[name]
 

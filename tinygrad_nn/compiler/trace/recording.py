@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...core.graph import FREED, Node, mode, modes
+from ...core.interrupts import hold, release
 from ...core.tree import flatten, unflatten
 from ...core.values import leaf
 from ...tensor.tensor import Tensor, plain_tensor
@@ -168,33 +169,42 @@ def record(
             traced.shared = True  # so that a change in place is seen
         stand_ins.append(stand_in)
     given = unflatten(structure, stand_ins)
+    hold()  # but for the function itself: what it binds to stand-ins is to be whole again whatever interrupts it
     try:
         with mode("store", recorder):
+            release()
             out = _run(function, given)
             _check_unchanged(given, structure, stand_ins, arguments, program, names)
             results, returned = flatten(out)
             found = [_result(x, recorder) for x in results]
             live = [_is_live(x) for x in results]
+            hold()
         touched = [i for i, (t, _) in tensors.items() if recorder.touched(t) or recorder.touched(leaves[i])]
         touched = [i for i in tensors if any(leaves[i] is leaves[k] for k in touched)]
         del out, results, given
     except BaseException:
+        hold()
         recorder.restore()
         recorder.forget()
+        release()
         raise
     recorder.restore()
     del stand_ins, stand_in, traced, tensors
     if touched:  # what is bound anew belongs to the caller: it is recorded as state, like a parameter
         recorder.forget()
+        release()
         return record(function, args, kwargs, {*fixed, *touched}, names, name)
     try:
         recorder.check()
         recorder.finish()
+        program.results[:0] = [var for kind, var in found if kind != "fixed"]
+        check(program)
+        release()
     except BaseException:
+        hold()
         recorder.forget()
+        release()
         raise
-    program.results[:0] = [var for kind, var in found if kind != "fixed"]
-    check(program)
     return Recording(
         program,
         arguments,

@@ -8,7 +8,8 @@ from os import PathLike
 from pathlib import Path as FilePath
 from typing import Any
 
-from ...tensor.files import form_of, write_whole
+from ...core.files import write_whole
+from ...tensor.files import form_of
 from .model import Explanation, Path
 from .text import to_text
 from .typeset import to_latex

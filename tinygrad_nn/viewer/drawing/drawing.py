@@ -8,7 +8,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from ...tensor.files import form_of, write_whole
+from ...core.files import write_whole
+from ...tensor.files import form_of
 from .dot import Style, to_dot
 from .fold import fit
 from .model import Box, Edge, Graph

@@ -143,7 +143,7 @@ class Emitter:
             lines.append(f"    {name} = {self._operand(x)}.copy()")
             self._former[x] = name
         if plan.commits or plan.copies:
-            lines.append("    # The state, once nothing reads the old one.")
+            lines.append(COMMITS)
         for step in plan.commits:
             lines += self._step(step)
         copies = [(old, self._operand(new)) for old, new in plan.copies]
@@ -328,6 +328,9 @@ class Emitter:
 
 
 _HOISTED = "<hoisted>"
+
+#: Stands before the first line that writes to the state.
+COMMITS = "    # The state, once nothing reads the old one."
 
 _UNHELD = '''
 def unheld(arrays):

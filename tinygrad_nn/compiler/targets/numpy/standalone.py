@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import base64
+import builtins
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ....tensor.files import write_whole
+from ....core.files import write_whole
 from ...quote import NotWritable, literal
 from ...trace.recording import Recording
 from ...trace.state import GeneratorPlace, GradientPlace
 from .module import Source
 
-#: Arrays of up to this many bytes in all stand in the module itself, more in a file beside it.
-INLINE_BYTES = 1_000_000
 
-
-def save(source: Source, recording: Recording, path: str | Path) -> None:
+def save(source: Source, recording: Recording, path: str | Path, name: str) -> None:
     """Write a module whose function is called as the compiled one was, on NumPy arrays.
+
+    It is one file, so that it is there as a whole or not at all, whenever a process that writes it is killed.
 
     Raises
     ------
@@ -38,20 +38,23 @@ def save(source: Source, recording: Recording, path: str | Path) -> None:
     arrays = {name: np.asarray(value) for name, value in source.constants.items()}
     constants = [f"{name} = _array({name!r})" for name in arrays]
     wrapper = _wrapper(source, recording, arrays)
-    beside = path.with_suffix(".npz") if sum(x.nbytes for x in arrays.values()) > INLINE_BYTES else None
     parts = [source.text.rstrip()]
     if any(isinstance(place, GeneratorPlace) for place in recording.places):
         parts.append(_GENERATOR.strip())
     if arrays:
-        parts.append(_READ_INLINE.strip() if beside is None else _READ_FILE.format(name=beside.name).strip())
-        parts += [_data(arrays)] if beside is None else []
+        parts += [_READ.strip(), _data(arrays)]
     if constants:
         parts.append("\n".join(constants))
     text = "\n\n\n".join([*parts, *wrapper]) + "\n"
-    if beside is not None:
-        with beside.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
-    write_whole(path, text.encode())
+    write_whole(path, (text if name == source.function else _apart(text, source.function, name)).encode())
+
+
+def _apart(text: str, function: str, name: str) -> str:
+    """A module whose function has the name of something that it uses itself: all of that in a scope of its own."""
+    state, load = (word + "_" * (word == name) for word in ("state", "_load"))
+    own = f"    from builtins import {name}\n" if hasattr(builtins, name) else ""
+    made = "\n".join("    " + line if line else line for line in text.splitlines())
+    return f"def {load}():\n{own}{made}\n    return {function}, state\n\n\n{name}, {state} = {load}()\n"
 
 
 def _wrapper(source: Source, recording: Recording, arrays: dict[str, Any]) -> list[str]:
@@ -150,19 +153,12 @@ def _argument(name, value, shape, dtype):
     return value
 """
 
-_READ_INLINE = """
+_READ = """
 def _array(name):
     from base64 import b64decode
 
     shape, dtype, text = _DATA[name]
     return np.frombuffer(b64decode(text), dtype).reshape(shape)
-"""
-
-_READ_FILE = """
-def _array(name):
-    from pathlib import Path
-
-    return np.load(Path(__file__).with_name({name!r}))[name]
 """
 
 _GENERATOR = """
