@@ -144,6 +144,8 @@ def _run(
                     node.value = Spec(out.shape, out.dtype)
             elif type(out) is tuple:
                 node.value = tuple(map(describe, out))
+            elif watching and isinstance(out, StandIn):
+                node.value, node.grad = Spec(out.shape, out.dtype), None
     return results
 
 

@@ -239,11 +239,7 @@ class Inner(Recorder):
         """Name a gradient in the body after what it belongs to there."""
         recorded = (node.extra or {}).get("recorded")
         value = gradient._value if isinstance(gradient, Tensor) else gradient
-        if (
-            type(recorded) is Traced
-            and type(value) is Traced
-            and {recorded.variable, value.variable} <= self.flows.keys()
-        ):
+        if recorded is not None and type(value) is Traced and {recorded, value.variable} <= self.flows.keys():
             super()._name_gradient(node, gradient)
 
     def _refuse(self, what: str, instead: str, line: str | None = None) -> NoReturn:

@@ -167,8 +167,8 @@ class Recorder(Store):
         return self.traced(self._array(x), x) if type(x) is np.ndarray else x
 
     def recorded(self, node: Node, out: Any) -> None:
-        """Let a node know its result, after which gradients are named."""
-        node.extra = {"recorded": out}
+        """Let a node know the variable of its result, after which gradients are named."""
+        node.extra = {"recorded": out.variable if type(out) is Traced else None}
 
     def passed(self, node: Node, gradient: Any) -> Any:
         """What stands for a gradient, named after what it belongs to: ``d`` and its name."""
@@ -345,9 +345,9 @@ class Recorder(Store):
             return
         if recorded is None and node.op is None:
             holder = node.tensor()
-            recorded = None if holder is None else self.read(holder)
-        if type(recorded) is Traced:
-            value.variable.name = "d:" + str(recorded.variable.number)
+            recorded = None if holder is None else self.read(holder).variable
+        if recorded is not None:
+            value.variable.name = f"d:{recorded.number}"
 
     # --- the end -----------------------------------------------------------------------------------------------------
 
