@@ -15,15 +15,15 @@ _AXES = {1: "length", 2: "height, width", 3: "depth, height, width"}
 
 def whole_numbers(name: str, what: str, value: Any, n: int, least: int = 1) -> Ints:
     """A setting as a tuple: a number stands for all axes."""
-    given = tuple(value) if isinstance(value, tuple | list) else (value,) * n
-    if len(given) == 1:
-        given *= n
-    known = all(isinstance(x, int | np.integer) and not isinstance(x, bool) for x in given)
-    if len(given) != n or not known or min(given) < least:
+    numbers = tuple(value) if isinstance(value, tuple | list) else (value,) * n
+    if len(numbers) == 1:
+        numbers *= n
+    known = all(isinstance(x, int | np.integer) and not isinstance(x, bool) for x in numbers)
+    if len(numbers) != n or not known or min(numbers) < least:
         kind = "a positive whole number" if least else "a whole number, 0 or more,"
         several = f" or a tuple of {n}" if n > 1 else ""
         raise ValueError(f"{name}: {what} must be {kind}{several}; not {value!r}")
-    return tuple(map(int, given))
+    return tuple(map(int, numbers))
 
 
 def plainly(stride: Ints, padding: Pairs, dilation: Ints) -> dict[str, Any]:

@@ -256,6 +256,18 @@ def conv_transpose2d(
     return _conv_transpose(2, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
+def _windows(
+    name: str, space: Ints, kernel_size: Any, dilation: Any, padding: Any, stride: Any
+) -> tuple[Ints, Ints, Pairs, Ints]:
+    """Window, stride, padding and dilation, once they are known to fit into a space."""
+    window = whole_numbers(name, "kernel_size", kernel_size, 2)
+    stride = whole_numbers(name, "stride", stride, 2)
+    dilation = whole_numbers(name, "dilation", dilation, 2)
+    pairs = tuple((p, p) for p in whole_numbers(name, "padding", padding, 2, 0))
+    check_fits(name, space, window, pairs, dilation)
+    return window, stride, pairs, dilation
+
+
 def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
     """The elements of all windows as columns.
 
@@ -269,14 +281,11 @@ def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, st
     (10, 25, 576)
     """
     batch = batched("unfold", input, 2)
-    window = whole_numbers("unfold", "kernel_size", kernel_size, 2)
-    stride = whole_numbers("unfold", "stride", stride, 2)
-    dilation = whole_numbers("unfold", "dilation", dilation, 2)
-    pairs = tuple((p, p) for p in whole_numbers("unfold", "padding", padding, 2, 0))
-    check_fits("unfold", tuple(batch.x.shape[2:]), window, pairs, dilation)
-    found = ops.unfold(batch.x, window=window, **plainly(stride, pairs, dilation))
-    size, channels = found.shape[:2]
-    columns = reshape(found, shape=(size, channels * prod(window), prod(found.shape[4:])))
+    space = tuple(batch.x.shape[2:])
+    window, stride, pairs, dilation = _windows("unfold", space, kernel_size, dilation, padding, stride)
+    patches = ops.unfold(batch.x, window=window, **plainly(stride, pairs, dilation))
+    size, channels = patches.shape[:2]
+    columns = reshape(patches, shape=(size, channels * prod(window), prod(patches.shape[4:])))
     return batch.restore(columns)
 
 
@@ -294,23 +303,18 @@ def fold(input: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padd
               [2., 4., 2.],
               [1., 2., 1.]]]])
     """
-    name = "fold"
     if not hasattr(input, "shape") or len(input.shape) not in (2, 3):
         raise ValueError(
-            f"{name}: the input must have 3 axes (batch, channels·window, windows), or 2 without the batch; "
+            f"fold: the input must have 3 axes (batch, channels·window, windows), or 2 without the batch; "
             f"it has shape {getattr(input, 'shape', type(input))}"
         )
-    space = whole_numbers(name, "output_size", output_size, 2)
-    window = whole_numbers(name, "kernel_size", kernel_size, 2)
-    stride = whole_numbers(name, "stride", stride, 2)
-    dilation = whole_numbers(name, "dilation", dilation, 2)
-    pairs = tuple((p, p) for p in whole_numbers(name, "padding", padding, 2, 0))
-    check_fits(name, space, window, pairs, dilation)
+    space = whole_numbers("fold", "output_size", output_size, 2)
+    window, stride, pairs, dilation = _windows("fold", space, kernel_size, dilation, padding, stride)
     counts = window_counts(space, window, stride, pairs, dilation)
     rows, columns = input.shape[-2:]
     if rows % prod(window) or columns != prod(counts):
         raise ValueError(
-            f"{name}: an output of {space} has {counts} windows of {window}, so the input must have shape "
+            f"fold: an output of {space} has {counts} windows of {window}, so the input must have shape "
             f"(…, channels·{prod(window)}, {prod(counts)}); it has {tuple(input.shape)}"
         )
     size = input.shape[0] if len(input.shape) == 3 else 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
+from ...core.op import Op
 from ...ops.elementwise import where
 from ...ops.layers import adaptive
 from ...ops.layers import pooling as ops
@@ -26,9 +27,9 @@ __all__ = [
 
 
 def _settings(
-    name: str, x: Any, n: int, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
+    name: str, n: int, x: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
 ) -> tuple[Batch, Ints, Ints, Pairs, Pairs, Ints]:
-    """The input with a batch axis, window, stride, padding as given and with what rounding up adds, and dilation."""
+    """The input with a batch axis, window, stride, padding without and with what rounding up adds, and dilation."""
     batch = batched(name, x, n)
     space = tuple(batch.x.shape[2:])
     window = whole_numbers(name, "kernel_size", kernel_size, n)
@@ -40,16 +41,14 @@ def _settings(
             f"{name}: padding may be at most half the window, else windows would hold padding alone; "
             f"padding={padding} with kernel_size={window}"
         )
-    given = tuple((p, p) for p in padding)
+    pairs = whole = tuple((p, p) for p in padding)
     if ceil_mode:
         whole = tuple(
             (p, p + _rounded_up(length + 2 * p - d * (k - 1) - 1, s, length + p))
             for length, p, k, s, d in zip(space, padding, window, stride, dilation)
         )
-    else:
-        whole = given
     check_fits(name, space, window, whole, dilation)
-    return batch, window, stride, given, whole, dilation
+    return batch, window, stride, pairs, whole, dilation
 
 
 def _rounded_up(room: int, stride: int, end: int) -> int:
@@ -60,8 +59,8 @@ def _rounded_up(room: int, stride: int, end: int) -> int:
     return (count * stride - room) if count * stride < end else 0
 
 
-def _max_pool(name: str, n: int, x: Any, *given: Any, return_indices: bool) -> Any:
-    batch, window, stride, _, whole, dilation = _settings(name, x, n, *given)
+def _max_pool(n: int, x: Any, return_indices: bool, *windows: Any) -> Any:
+    batch, window, stride, _, whole, dilation = _settings(f"max_pool{n}d", n, x, *windows)
     settings = {**plainly(stride, whole, dilation), "window": window}
     if stride == window:
         settings["stride"] = None
@@ -81,8 +80,7 @@ def max_pool1d(
     return_indices: bool = False,
 ) -> Any:
     """The largest element of each window along one axis; see `max_pool2d`."""
-    given = (kernel_size, stride, padding, dilation, ceil_mode)
-    return _max_pool("max_pool1d", 1, input, *given, return_indices=return_indices)
+    return _max_pool(1, input, return_indices, kernel_size, stride, padding, dilation, ceil_mode)
 
 
 def max_pool2d(
@@ -132,8 +130,7 @@ def max_pool2d(
     >>> nn.functional.max_pool2d(tg.zeros((10, 20, 24, 24)), 2).shape
     (10, 20, 12, 12)
     """
-    given = (kernel_size, stride, padding, dilation, ceil_mode)
-    return _max_pool("max_pool2d", 2, input, *given, return_indices=return_indices)
+    return _max_pool(2, input, return_indices, kernel_size, stride, padding, dilation, ceil_mode)
 
 
 def _check_fractions(name: str, x: Any) -> None:
@@ -144,17 +141,9 @@ def _check_fractions(name: str, x: Any) -> None:
 
 
 def _avg_pool(
-    name: str,
-    n: int,
-    x: Any,
-    kernel_size: Any,
-    stride: Any,
-    padding: Any,
-    ceil_mode: bool,
-    count_include_pad: bool,
-    divisor_override: int | None,
+    name: str, n: int, x: Any, *windows: Any, count_include_pad: bool = True, divisor_override: int | None = None
 ) -> Any:
-    batch, window, stride, given, whole, _ = _settings(name, x, n, kernel_size, stride, padding, 1, ceil_mode)
+    batch, window, stride, pairs, whole, _ = _settings(name, n, x, *windows)
     _check_fractions(name, batch.x)
     if divisor_override is not None:
         (divisor_override,) = whole_numbers(name, "divisor_override", divisor_override, 1)
@@ -163,7 +152,7 @@ def _avg_pool(
         window=window,
         stride=None if stride == window else stride,
         padding=whole if any(map(any, whole)) else 0,
-        counted=given if count_include_pad and any(map(any, given)) else 0,
+        counted=pairs if count_include_pad and any(map(any, pairs)) else 0,
         divisor=divisor_override,
     )
     return batch.restore(out)
@@ -178,7 +167,8 @@ def avg_pool1d(
     count_include_pad: bool = True,
 ) -> Any:
     """The mean of each window along one axis; see `avg_pool2d`."""
-    return _avg_pool("avg_pool1d", 1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
+    windows = (kernel_size, stride, padding, 1, ceil_mode)
+    return _avg_pool("avg_pool1d", 1, input, *windows, count_include_pad=count_include_pad)
 
 
 def avg_pool2d(
@@ -215,18 +205,19 @@ def avg_pool2d(
     >>> nn.functional.avg_pool2d(tg.tensor([[[1.0, 2.0], [3.0, 6.0]]]), 2)
     tensor([[[3.]]])
     """
-    return _avg_pool(
-        "avg_pool2d", 2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
-    )
+    windows = (kernel_size, stride, padding, 1, ceil_mode)
+    settings: Any = {"count_include_pad": count_include_pad, "divisor_override": divisor_override}
+    return _avg_pool("avg_pool2d", 2, input, *windows, **settings)
 
 
-def _lp_pool(name: str, n: int, x: Any, norm_type: float, kernel_size: Any, stride: Any, ceil_mode: bool) -> Any:
+def _lp_pool(n: int, x: Any, norm_type: float, kernel_size: Any, stride: Any, ceil_mode: bool) -> Any:
+    name = f"lp_pool{n}d"
     if isinstance(norm_type, bool) or not isinstance(norm_type, int | float) or not 0 < norm_type < float("inf"):
         raise ValueError(
             f"{name}: norm_type must be a positive number, not {norm_type!r}; for infinity use max pooling"
         )
     window = whole_numbers(name, "kernel_size", kernel_size, n)
-    means = _avg_pool(name, n, x**norm_type, window, stride, 0, ceil_mode, True, None)
+    means = _avg_pool(name, n, x**norm_type, window, stride, 0, 1, ceil_mode)
     total = means * prod(window)
     zero = total == 0  # where the root's slope is infinite, and the derivative taken to be 0
     return where(zero, 0, where(zero, 1, total) ** (1 / norm_type))
@@ -234,7 +225,7 @@ def _lp_pool(name: str, n: int, x: Any, norm_type: float, kernel_size: Any, stri
 
 def lp_pool1d(input: Any, norm_type: float, kernel_size: int, stride: Any = None, ceil_mode: bool = False) -> Any:
     """The norm (Σ xᵖ)^(1/p) of each window along one axis; see `lp_pool2d`."""
-    return _lp_pool("lp_pool1d", 1, input, norm_type, kernel_size, stride, ceil_mode)
+    return _lp_pool(1, input, norm_type, kernel_size, stride, ceil_mode)
 
 
 def lp_pool2d(input: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Any:
@@ -261,44 +252,43 @@ def lp_pool2d(input: Any, norm_type: float, kernel_size: Any, stride: Any = None
     >>> nn.functional.lp_pool2d(tg.tensor([[[3.0, 0.0], [0.0, 4.0]]]), 2, 2)
     tensor([[[5.]]])
     """
-    return _lp_pool("lp_pool2d", 2, input, norm_type, kernel_size, stride, ceil_mode)
+    return _lp_pool(2, input, norm_type, kernel_size, stride, ceil_mode)
 
 
 # --- a given number of windows ---------------------------------------------------------------------------------------
 
 
-def _counts(name: str, x: Any, n: int, output_size: Any) -> tuple[Batch, Ints]:
+def _counts(name: str, n: int, x: Any, output_size: Any) -> tuple[Batch, Ints]:
     """The input with a batch axis, and how many windows are asked for; None keeps a length."""
     batch = batched(name, x, n)
     space = tuple(batch.x.shape[2:])
-    given = tuple(output_size) if isinstance(output_size, tuple | list) else (output_size,) * n
-    if len(given) == n:
-        given = tuple(length if m is None else m for m, length in zip(given, space))
-    counts = whole_numbers(name, "output_size", given, n)
+    counts = tuple(output_size) if isinstance(output_size, tuple | list) else (output_size,) * n
+    if len(counts) == n:
+        counts = tuple(length if m is None else m for m, length in zip(counts, space))
+    counts = whole_numbers(name, "output_size", counts, n)
     if not all(space):
         raise ValueError(f"{name}: there is nothing to pool in an input of shape {tuple(batch.x.shape)}")
     return batch, counts
 
 
-def _even(space: Ints, counts: Ints) -> dict[str, Any] | None:
-    """The settings of pooling over windows of one length, where these are."""
+def _adaptive_pool(batch: Batch, counts: Ints, even: Op, uneven: Op) -> Any:
+    """Pooling over so many windows: by `even` if all have one length."""
+    space = batch.x.shape[2:]
     if any(length % m for length, m in zip(space, counts)):
-        return None
-    return {"window": tuple(length // m for length, m in zip(space, counts))}
+        return batch.restore(uneven(batch.x, counts=counts))
+    return batch.restore(even(batch.x, window=tuple(length // m for length, m in zip(space, counts))))
 
 
-def _adaptive_avg_pool(name: str, n: int, x: Any, output_size: Any) -> Any:
-    batch, counts = _counts(name, x, n, output_size)
+def _adaptive_avg_pool(n: int, x: Any, output_size: Any) -> Any:
+    name = f"adaptive_avg_pool{n}d"
+    batch, counts = _counts(name, n, x, output_size)
     _check_fractions(name, batch.x)
-    even = _even(tuple(batch.x.shape[2:]), counts)
-    if even is None:
-        return batch.restore(adaptive.adaptive_avg_pool(batch.x, counts=counts))
-    return batch.restore(ops.avg_pool(batch.x, **even))
+    return _adaptive_pool(batch, counts, ops.avg_pool, adaptive.adaptive_avg_pool)
 
 
 def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
     """The mean of each of `output_size` windows along one axis; see `adaptive_avg_pool2d`."""
-    return _adaptive_avg_pool("adaptive_avg_pool1d", 1, input, output_size)
+    return _adaptive_avg_pool(1, input, output_size)
 
 
 def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
@@ -324,24 +314,20 @@ def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
     >>> nn.functional.adaptive_avg_pool2d(tg.zeros((1, 8, 10, 9)), (5, 7)).shape
     (1, 8, 5, 7)
     """
-    return _adaptive_avg_pool("adaptive_avg_pool2d", 2, input, output_size)
+    return _adaptive_avg_pool(2, input, output_size)
 
 
-def _adaptive_max_pool(name: str, n: int, x: Any, output_size: Any, return_indices: bool) -> Any:
-    batch, counts = _counts(name, x, n, output_size)
-    even = _even(tuple(batch.x.shape[2:]), counts)
-    if even is None:
-        out = adaptive.adaptive_max_pool(batch.x, counts=counts)
-    else:
-        out = ops.max_pool(batch.x, **even)
+def _adaptive_max_pool(n: int, x: Any, output_size: Any, return_indices: bool) -> Any:
+    batch, counts = _counts(f"adaptive_max_pool{n}d", n, x, output_size)
+    out = _adaptive_pool(batch, counts, ops.max_pool, adaptive.adaptive_max_pool)
     if not return_indices:
-        return batch.restore(out)
-    return batch.restore(out), batch.restore(adaptive.adaptive_max_pool_indices(batch.x, counts=counts))
+        return out
+    return out, batch.restore(adaptive.adaptive_max_pool_indices(batch.x, counts=counts))
 
 
 def adaptive_max_pool1d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
     """The largest element of each of `output_size` windows along one axis; see `adaptive_max_pool2d`."""
-    return _adaptive_max_pool("adaptive_max_pool1d", 1, input, output_size, return_indices)
+    return _adaptive_max_pool(1, input, output_size, return_indices)
 
 
 def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
@@ -354,4 +340,4 @@ def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = Fal
     >>> nn.functional.adaptive_max_pool2d(tg.zeros((1, 8, 10, 9)), 5).shape
     (1, 8, 5, 5)
     """
-    return _adaptive_max_pool("adaptive_max_pool2d", 2, input, output_size, return_indices)
+    return _adaptive_max_pool(2, input, output_size, return_indices)
