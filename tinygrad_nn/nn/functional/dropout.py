@@ -34,7 +34,7 @@ def dropout(
     if not training or p == 0:
         return input
     input = as_operand(input)
-    return input * plain_tensor((_kept(input.shape, p, generator) * _scale(input, p))[()])
+    return _dropped(input, input.shape, p, generator)
 
 
 def dropout1d(
@@ -46,7 +46,7 @@ def dropout1d(
 ) -> Any:
     """Whole channels of x, of shape (N, C, L) or (C, L), set to 0 with probability `p`; see `dropout`."""
     _check(p, inplace)
-    return _channels_dropped("dropout1d", input, p, training, generator, {2: "(C, L)", 3: "(N, C, L)"}, 1)
+    return _channels_dropped(1, input, p, training, generator, {2: "(C, L)", 3: "(N, C, L)"})
 
 
 def dropout2d(
@@ -62,7 +62,7 @@ def dropout2d(
     LeCun and Bregler, 2015).
     """
     _check(p, inplace)
-    return _channels_dropped("dropout2d", input, p, training, generator, {4: "(N, C, H, W)"}, 2)
+    return _channels_dropped(2, input, p, training, generator, {4: "(N, C, H, W)"})
 
 
 def alpha_dropout(
@@ -82,24 +82,21 @@ def alpha_dropout(
     input = as_operand(input)
     if p == 1:
         return input * 0.0
-    kept = _kept(input.shape, p, generator)
+    mask = _keep_mask(input.shape, p, generator)
     scale = 1 / math.sqrt((1 - p) * (1 + p * _SATURATED**2))
     dtype = _dtype(input)
-    factor = kept * dtype.type(scale)
-    rest = ~kept * dtype.type(scale * _SATURATED) + dtype.type(-scale * p * _SATURATED)
+    factor = mask * dtype.type(scale)
+    rest = ~mask * dtype.type(scale * _SATURATED) + dtype.type(-scale * p * _SATURATED)
     return input * plain_tensor(factor[()]) + plain_tensor(rest[()])
 
 
-def _channels_dropped(
-    name: str, x: Any, p: float, training: bool, generator: Any, forms: dict[int, str], spatial: int
-) -> Any:
+def _channels_dropped(n: int, x: Any, p: float, training: bool, generator: Any, forms: dict[int, str]) -> Any:
     x = as_operand(x)
     if x.ndim not in forms:
-        raise ValueError(f"{name}: the input must have shape {' or '.join(forms.values())}, not {x.shape}")
+        raise ValueError(f"dropout{n}d: the input must have shape {' or '.join(forms.values())}, not {x.shape}")
     if not training or p == 0:
         return x
-    shape = (*x.shape[:-spatial], *(1,) * spatial)
-    return x * plain_tensor(_kept(shape, p, generator) * _scale(x, p))
+    return _dropped(x, (*x.shape[:-n], *(1,) * n), p, generator)
 
 
 def _check(p: float, inplace: bool) -> None:
@@ -108,14 +105,16 @@ def _check(p: float, inplace: bool) -> None:
         raise TypeError(f"dropout: inplace is a bool, not {inplace!r}; give generator= by name")
 
 
-def _kept(shape: tuple[int, ...], p: float, generator: Any) -> Any:
+def _dropped(x: Any, shape: tuple[int, ...], p: float, generator: Any) -> Any:
+    """The input times factors of a shape, each 0 or 1/(1 − p)."""
+    scale = _dtype(x).type(1 / (1 - p) if p < 1 else 0)
+    return x * plain_tensor((_keep_mask(shape, p, generator) * scale)[()])
+
+
+def _keep_mask(shape: tuple[int, ...], p: float, generator: Any) -> Any:
     """Where nothing is dropped."""
     return sample(as_generator(generator), "random", shape, np.float32) >= p
 
 
 def _dtype(x: Any) -> np.dtype[Any]:
     return x.dtype if x.dtype.kind == "f" else np.dtype(np.float64)
-
-
-def _scale(x: Any, p: float) -> Any:
-    return _dtype(x).type(1 / (1 - p) if p < 1 else 0)
