@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
@@ -66,32 +67,22 @@ def _give(tensor: T, value: Any) -> T:
     return tensor
 
 
-def _uniform(tensor: T, low: float, high: float, generator: Generator | None) -> T:
-    generator = as_generator(generator)
-    dtype: Any = np.float32 if tensor.dtype == np.float32 else np.float64
-    values = generator.random(tensor.shape, dtype)
-    values *= high - low
-    values += low
-    return _give(tensor, values)
-
-
-def _normal(tensor: T, mean: float, std: float, generator: Generator | None) -> T:
-    generator = as_generator(generator)
-    dtype: Any = np.float32 if tensor.dtype == np.float32 else np.float64
-    values = generator.standard_normal(tensor.shape, dtype)
-    values *= std
-    values += mean
+def _draw(tensor: T, sample: Callable[..., Any], scale: float, shift: float) -> T:
+    """Give the Tensor numbers of a generator's method, scaled and shifted; drawn as float32 where it is that."""
+    values = sample(tensor.shape, np.float32 if tensor.dtype == np.float32 else np.float64)
+    values *= scale
+    values += shift
     return _give(tensor, values)
 
 
 def uniform_(tensor: T, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> T:
     """Values spread evenly over [a, b)."""
-    return _uniform(tensor, a, b, generator)
+    return _draw(tensor, as_generator(generator).random, b - a, a)
 
 
 def normal_(tensor: T, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None) -> T:
     """Values of a normal distribution."""
-    return _normal(tensor, mean, std, generator)
+    return _draw(tensor, as_generator(generator).standard_normal, std, mean)
 
 
 def constant_(tensor: T, val: float) -> T:
@@ -116,12 +107,12 @@ def xavier_uniform_(tensor: T, gain: float = 1.0, generator: Generator | None = 
     (Glorot and Bengio, 2010, "Understanding the difficulty of training deep feedforward neural networks").
     """
     bound = gain * math.sqrt(6 / sum(fans(tensor.shape)))
-    return _uniform(tensor, -bound, bound, generator)
+    return uniform_(tensor, -bound, bound, generator)
 
 
 def xavier_normal_(tensor: T, gain: float = 1.0, generator: Generator | None = None) -> T:
     """Normal values with standard deviation gain·√(2/(fan_in + fan_out)); see `xavier_uniform_`."""
-    return _normal(tensor, 0.0, gain * math.sqrt(2 / sum(fans(tensor.shape))), generator)
+    return normal_(tensor, 0.0, gain * math.sqrt(2 / sum(fans(tensor.shape))), generator)
 
 
 def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
@@ -155,7 +146,7 @@ def kaiming_uniform_(
     He, Zhang, Ren and Sun, 2015, "Delving deep into rectifiers".
     """
     bound = math.sqrt(3) * _kaiming_std(tensor, a, mode, nonlinearity)
-    return _uniform(tensor, -bound, bound, generator)
+    return uniform_(tensor, -bound, bound, generator)
 
 
 def kaiming_normal_(
@@ -166,7 +157,7 @@ def kaiming_normal_(
     generator: Generator | None = None,
 ) -> T:
     """Normal values with standard deviation gain/√fan; see `kaiming_uniform_`."""
-    return _normal(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity), generator)
+    return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity), generator)
 
 
 def lecun_uniform_(tensor: T, generator: Generator | None = None) -> T:
@@ -175,12 +166,12 @@ def lecun_uniform_(tensor: T, generator: Generator | None = None) -> T:
     LeCun, Bottou, Orr and Müller, 1998, "Efficient BackProp"; the start that `SELU` is made for.
     """
     bound = math.sqrt(3 / fans(tensor.shape)[0])
-    return _uniform(tensor, -bound, bound, generator)
+    return uniform_(tensor, -bound, bound, generator)
 
 
 def lecun_normal_(tensor: T, generator: Generator | None = None) -> T:
     """Normal values with standard deviation 1/√fan_in; see `lecun_uniform_`."""
-    return _normal(tensor, 0.0, 1 / math.sqrt(fans(tensor.shape)[0]), generator)
+    return normal_(tensor, 0.0, 1 / math.sqrt(fans(tensor.shape)[0]), generator)
 
 
 def lesson_uniform_(tensor: T, generator: Generator | None = None) -> T:
@@ -200,7 +191,7 @@ def lesson_uniform_(tensor: T, generator: Generator | None = None) -> T:
     (0.024, 0.245)
     """
     bound = math.sqrt(6) / sum(fans(tensor.shape))
-    return _uniform(tensor, -bound, bound, generator)
+    return uniform_(tensor, -bound, bound, generator)
 
 
 def trunc_normal_(
