@@ -72,8 +72,8 @@ def batch_norm(
     """
     x = _numbers("batch_norm", input, 2)
     channels = x.shape[1]
-    given = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
-    _check_vectors("batch_norm", channels, "channel", x.shape, **given)
+    vectors = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
+    _check_vectors("batch_norm", x.shape, **vectors)
     for running in (running_mean, running_var):
         if training and not (running is None or isinstance(running, Tensor | np.ndarray)):
             raise TypeError(
@@ -145,10 +145,8 @@ def layer_norm(input: Any, normalized_shape: Any, weight: Any = None, bias: Any 
     tensor([[-1.,  1.],
             [-1.,  1.]])
     """
-    shape = as_shape("layer_norm", normalized_shape)
-    x = _numbers("layer_norm", input, 1)
-    _check_last("layer_norm", x, shape, weight=weight, bias=bias)
-    return normalized(x, weight, bias, tuple(range(-len(shape), 0)), eps)[0]
+    x, axes = _last_axes("layer_norm", input, normalized_shape, weight=weight, bias=bias)
+    return normalized(x, weight, bias, axes, eps)[0]
 
 
 def rms_norm(input: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None) -> Any:
@@ -181,13 +179,11 @@ def rms_norm(input: Any, normalized_shape: Any, weight: Any = None, eps: float |
     >>> nn.functional.rms_norm(tg.tensor([3.0, -3.0]), (2,))
     tensor([ 1., -1.])
     """
-    shape = as_shape("rms_norm", normalized_shape)
-    x = _numbers("rms_norm", input, 1)
-    _check_last("rms_norm", x, shape, weight=weight)
+    x, axes = _last_axes("rms_norm", input, normalized_shape, weight=weight)
     if eps is None:
         eps = float(np.finfo(x.dtype).eps)
     wide = astype(x, np.float32) if x.dtype == np.float16 else x
-    out = wide / sqrt(mean(wide * wide, axis=tuple(range(-len(shape), 0)), keepdims=True) + eps)
+    out = wide / sqrt(mean(wide * wide, axis=axes, keepdims=True) + eps)
     out = astype(out, x.dtype)
     return out if weight is None else out * weight
 
@@ -225,7 +221,7 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
     channels = x.shape[1]
     if not isinstance(num_groups, int | np.integer) or num_groups < 1 or channels % num_groups:
         raise ValueError(f"group_norm: num_groups={num_groups!r} does not divide the {channels} channels of {x.shape}")
-    _check_vectors("group_norm", channels, "channel", x.shape, weight=weight, bias=bias)
+    _check_vectors("group_norm", x.shape, weight=weight, bias=bias)
     size = math.prod(x.shape[2:]) * (channels // num_groups)
     grouped = reshape(x, shape=(x.shape[0], num_groups, size))
     out = reshape(normalized(grouped, None, None, (2,), eps)[0], shape=x.shape)
@@ -241,10 +237,8 @@ def normalized(x: Any, scale: Any, shift: Any, axis: Shape, eps: float) -> tuple
     trailing = tuple(range(x.ndim - len(axis), x.ndim))
     if is_recorded(x) and tuple(i % x.ndim for i in axis) == trailing:
         return _composed(x, scale, shift, axis, eps)
-    out, average, variance = _normalize(
-        x, 1.0 if scale is None else scale, 0.0 if shift is None else shift, axis=axis, eps=eps
-    )
-    return out, average, variance
+    scale, shift = 1.0 if scale is None else scale, 0.0 if shift is None else shift
+    return _normalize(x, scale, shift, axis=axis, eps=eps)  # type: ignore[no-any-return]
 
 
 def _composed(x: Any, scale: Any, shift: Any, axis: Shape, eps: float) -> tuple[Any, Any, Any]:
@@ -282,21 +276,25 @@ def _numbers(name: str, x: Any, least: int) -> Any:
     return x
 
 
-def _check_vectors(name: str, length: int, of: str, shape: Shape, **vectors: Any) -> None:
+def _check_vectors(name: str, shape: Shape, **vectors: Any) -> None:
     for key, value in vectors.items():
-        if value is not None and shape_of(value) != (length,):
+        if value is not None and shape_of(value) != shape[1:2]:
             raise ValueError(
-                f"{name}: {key} must have shape ({length},), one for each {of} of the input's {shape}; "
+                f"{name}: {key} must have shape {shape[1:2]}, one for each channel of the input's {shape}; "
                 f"it has {shape_of(value)}"
             )
 
 
-def _check_last(name: str, x: Any, shape: Shape, **given: Any) -> None:
+def _last_axes(name: str, x: Any, normalized_shape: Any, **parameters: Any) -> tuple[Any, Shape]:
+    """The input, and its axes of the given lengths, once input and parameters are known to fit."""
+    shape = as_shape(name, normalized_shape)
+    x = _numbers(name, x, 1)
     if x.shape[-len(shape) :] != shape:
         raise ValueError(f"{name}: the last axes of the input must be {shape}; the input has shape {x.shape}")
-    for key, value in given.items():
+    for key, value in parameters.items():
         if value is not None and shape_of(value) != shape:
             raise ValueError(f"{name}: {key} must have shape {shape}, as normalized_shape; it has {shape_of(value)}")
+    return x, tuple(range(-len(shape), 0))
 
 
 def _per_channel(vector: Any, ndim: int) -> Any:
