@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ...ops.elementwise import relu, sigmoid, tanh
-from ...ops.layers.neural import linear, linear_map
 from ...ops.shapes import split
 from ...tensor.tensor import Tensor
+from .linear import linear
 
 
 def named(value: Any, name: str) -> Any:
@@ -17,19 +17,15 @@ def named(value: Any, name: str) -> Any:
     return value
 
 
-def _affine(x: Any, weight: Any, bias: Any) -> Any:
-    return linear_map(x, weight) if bias is None else linear(x, weight, bias)
-
-
 def rnn_step(x: Any, h: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, *, nonlinearity: str) -> Any:
     """H ← tanh(x·W_ihᵀ + b_ih + h·W_hhᵀ + b_hh), or relu."""
-    total = _affine(x, w_ih, b_ih) + _affine(h, w_hh, b_hh)
+    total = linear(x, w_ih, b_ih) + linear(h, w_hh, b_hh)
     return named(tanh(total) if nonlinearity == "tanh" else relu(total), "h")
 
 
 def lstm_step(x: Any, h: Any, c: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any) -> tuple[Any, Any]:
     """The new h and c of an LSTM."""
-    total = _affine(x, w_ih, b_ih) + _affine(h, w_hh, b_hh)
+    total = linear(x, w_ih, b_ih) + linear(h, w_hh, b_hh)
     parts = split(total, indices_or_sections=4, axis=-1)
     i, f, g, o = (
         named(act(part), name)
@@ -41,8 +37,8 @@ def lstm_step(x: Any, h: Any, c: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any
 
 def gru_step(x: Any, h: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any) -> Any:
     """The new h of a GRU."""
-    x_r, x_z, x_n = split(_affine(x, w_ih, b_ih), indices_or_sections=3, axis=-1)
-    h_r, h_z, h_n = split(_affine(h, w_hh, b_hh), indices_or_sections=3, axis=-1)
+    x_r, x_z, x_n = split(linear(x, w_ih, b_ih), indices_or_sections=3, axis=-1)
+    h_r, h_z, h_n = split(linear(h, w_hh, b_hh), indices_or_sections=3, axis=-1)
     r = named(sigmoid(x_r + h_r), "r")
     z = named(sigmoid(x_z + h_z), "z")
     n = named(tanh(x_n + r * h_n), "candidate")
