@@ -208,18 +208,14 @@ class MultiheadAttention(Module):
         places = _allowing("attn_mask", attn_mask)
         if places is None and is_causal:
             places = causal(length, count)
-        elif places is not None and places.ndim == 3:
+        elif places is not None:
             full = (batch * self.num_heads, length, count)
-            if places.shape != full:
+            if places.shape not in (full, full[1:]):
                 raise ValueError(
                     f"MultiheadAttention: attn_mask must have shape {full[1:]} or {full}, not {places.shape}"
                 )
-            places = reshape(places, shape=(batch, self.num_heads, length, count))
-        elif places is not None and places.shape != (length, count):
-            raise ValueError(
-                f"MultiheadAttention: attn_mask must have shape {(length, count)} or "
-                f"{(batch * self.num_heads, length, count)}, not {places.shape}"
-            )
+            if places.ndim == 3:
+                places = reshape(places, shape=(batch, self.num_heads, length, count))
         return merged(places, padding)
 
     def _projected(self, query: Any, key: Any, value: Any) -> Any:
