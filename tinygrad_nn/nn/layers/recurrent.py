@@ -29,6 +29,7 @@ class RNNBase(Module):
 
     _gates: int
     _states: int = 1
+    _callers: int = 2  # from a warning up to who makes the layer; a constructor that calls the one here is one more
 
     def __init__(
         self,
@@ -43,22 +44,6 @@ class RNNBase(Module):
         dtype: npt.DTypeLike = np.float32,
         generator: np.random.Generator | None = None,
     ) -> None:
-        self._make(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0, dtype, generator)
-
-    def _make(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int,
-        bias: bool,
-        batch_first: bool,
-        dropout: float,
-        bidirectional: bool,
-        proj_size: int,
-        dtype: npt.DTypeLike,
-        generator: np.random.Generator | None,
-    ) -> None:
-        """The parts; called by constructors alone, whose callers a warning blames."""
         super().__init__()
         name = type(self).__name__
         check_sizes(name, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
@@ -66,7 +51,8 @@ class RNNBase(Module):
             raise ValueError(f"{name}: dropout must be a probability, in [0, 1], not {dropout!r}")
         if dropout and num_layers == 1:
             text = f"{name}: dropout={dropout} is applied between layers, and does nothing with num_layers=1"
-            warnings.warn(text, stacklevel=3)
+            warnings.warn(text, stacklevel=self._callers)
+        proj_size = vars(self).get("proj_size", 0)  # which an LSTM has set
         if not 0 <= proj_size < hidden_size:
             raise ValueError(f"{name}: proj_size must be 0, for none, or below hidden_size, not {proj_size!r}")
         self.input_size = input_size
@@ -76,7 +62,7 @@ class RNNBase(Module):
         self.batch_first = batch_first
         self.dropout = dropout
         self.bidirectional = bidirectional
-        self.proj_size = proj_size
+        self.proj_size: int = proj_size
         self.generator = generator
         shown = proj_size or hidden_size
         rows = self._gates * hidden_size
@@ -148,8 +134,8 @@ class RNNBase(Module):
         rows, last = self._layers(x, self._started(states, batch, batched), batch)
         if not batched:
             return rows, [state[:, 0] for state in last]
-        found = reshape(rows, shape=(steps, batch, rows.shape[1]))
-        return (swapaxes(found, 0, 1) if self.batch_first else found), last
+        every = reshape(rows, shape=(steps, batch, rows.shape[1]))
+        return (swapaxes(every, 0, 1) if self.batch_first else every), last
 
     def _one_state(self, state: Any) -> Any:
         if isinstance(state, tuple):
@@ -251,6 +237,7 @@ class RNN(RNNBase):
     """
 
     _gates = 1
+    _callers = 3
 
     def __init__(
         self,
@@ -268,7 +255,8 @@ class RNN(RNNBase):
     ) -> None:
         check_nonlinearity("RNN", nonlinearity)
         self.nonlinearity = nonlinearity
-        self._make(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0, dtype, generator)
+        settings = (input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional)
+        super().__init__(*settings, dtype=dtype, generator=generator)
 
     def _run(self, x: Any, states: tuple[Any, ...], weights: list[Parameter], sizes: Any) -> tuple[Any, ...]:
         every, last = rnn_sequence(x, *states, *weights, sizes=sizes, relu=self.nonlinearity == "relu")
@@ -310,6 +298,7 @@ class LSTM(RNNBase):
 
     _gates = 4
     _states = 2
+    _callers = 3
 
     def __init__(
         self,
@@ -325,9 +314,9 @@ class LSTM(RNNBase):
         dtype: npt.DTypeLike = np.float32,
         generator: np.random.Generator | None = None,
     ) -> None:
-        self._make(
-            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, dtype, generator
-        )
+        self.proj_size = proj_size
+        settings = (input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional)
+        super().__init__(*settings, dtype=dtype, generator=generator)
 
     def _run(self, x: Any, states: tuple[Any, ...], weights: list[Parameter], sizes: Any) -> tuple[Any, ...]:
         if self.proj_size:
@@ -338,8 +327,8 @@ class LSTM(RNNBase):
     def forward(self, input: Any, hx: Any = None) -> tuple[Any, tuple[Any, Any]]:
         """Every h of the last layer, and the last h and c of each layer and direction."""
         if hx is not None and (not isinstance(hx, tuple | list) or len(hx) != 2):
-            given = f"{type(hx).__name__} of {len(hx)}" if isinstance(hx, tuple | list) else type(hx).__name__
-            raise TypeError(f"LSTM: the first states are given as a pair (h, c), not as {given}")
+            form = f"{type(hx).__name__} of {len(hx)}" if isinstance(hx, tuple | list) else type(hx).__name__
+            raise TypeError(f"LSTM: the first states are given as a pair (h, c), not as {form}")
         every, (h, c) = self._forward(input, None if hx is None else tuple(hx))
         return every, (h, c)
 
