@@ -137,14 +137,14 @@ class Module:
 
     def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         for hook in tuple((self._forward_pre_hooks or {}).values()):
-            given = hook(self, args)
-            if given is not None:
-                args = given if isinstance(given, tuple) else (given,)
+            changed = hook(self, args)
+            if changed is not None:
+                args = changed if isinstance(changed, tuple) else (changed,)
         result = self.forward(*args, **kwargs)
         for hook in tuple((self._forward_hooks or {}).values()):
-            given = hook(self, args, result)
-            if given is not None:
-                result = given
+            changed = hook(self, args, result)
+            if changed is not None:
+                result = changed
         return result
 
     # --- attributes --------------------------------------------------------------------------------------------------
@@ -276,22 +276,22 @@ class Module:
         """The module at a path such as ``"encoder.0"``."""
         module: Any = self
         for name in target.split(".") if target else ():
-            found = module.__dict__.get(name)
-            if not isinstance(found, Module):
+            child = module.__dict__.get(name)
+            if not isinstance(child, Module):
                 raise AttributeError(
                     f"{type(module).__name__} has no module {name!r} (of {target!r}); "
-                    f"it has {[child for child, _ in module.named_children()]}"
+                    f"it has {[known for known, _ in module.named_children()]}"
                 )
-            module = found
+            module = child
         return module  # type: ignore[no-any-return]
 
     def get_parameter(self, target: str) -> Parameter:
         """The parameter at a path such as ``"0.weight"``."""
         path, _, name = target.rpartition(".")
-        found = self.get_submodule(path).__dict__.get(name)
-        if not isinstance(found, Parameter):
+        parameter = self.get_submodule(path).__dict__.get(name)
+        if not isinstance(parameter, Parameter):
             raise AttributeError(f"no parameter {target!r}; there are {[name for name, _ in self.named_parameters()]}")
-        return found
+        return parameter
 
     def apply(self: Self, function: Callable[[Module], Any]) -> Self:
         """Call `function` with every module, parts first, this one last; returns this one.
@@ -357,8 +357,8 @@ class Module:
         values: dict[str, Any] = {}
         for key, tensor in own.items():
             if key in state_dict:
-                given = state_dict[key]
-                value = as_array(given.detach() if hasattr(given, "detach") else given, copy=False)
+                value = state_dict[key]
+                value = as_array(value.detach() if hasattr(value, "detach") else value, copy=False)
                 if value.shape != tensor.shape:
                     problems.append(f"shape of {key}: {value.shape} given, {tensor.shape} needed")
                 elif not np.can_cast(value.dtype, tensor.dtype, "same_kind"):
@@ -444,17 +444,16 @@ class Module:
         ...     _ = layer(tg.tensor([[1.0, 2.0, 3.0]]))
         (1, 2)
         """
-        if self._forward_hooks is None:
-            object.__setattr__(self, "_forward_hooks", {})
-        assert self._forward_hooks is not None
-        return HookHandle(self._forward_hooks, hook)
+        return self._register_hook("_forward_hooks", hook)
 
     def register_forward_pre_hook(self, hook: Callable[[Any, tuple[Any, ...]], Any]) -> HookHandle:
         """Call ``hook(module, args)`` before every `forward`; what it returns, if not None, replaces the arguments."""
-        if self._forward_pre_hooks is None:
-            object.__setattr__(self, "_forward_pre_hooks", {})
-        assert self._forward_pre_hooks is not None
-        return HookHandle(self._forward_pre_hooks, hook)
+        return self._register_hook("_forward_pre_hooks", hook)
+
+    def _register_hook(self, kind: str, hook: Callable[..., Any]) -> HookHandle:
+        if getattr(self, kind) is None:
+            object.__setattr__(self, kind, {})
+        return HookHandle(getattr(self, kind), hook)
 
     # --- display -----------------------------------------------------------------------------------------------------
 
@@ -464,12 +463,9 @@ class Module:
 
     def __repr__(self) -> str:
         rows = list(_tree_rows(self, "", ""))
-        if len(rows) > 1:
-            width = max(len(text) for text, count in rows if count is not None)
-            figures = max(len(f"{count or 0:,}") for _, count in rows)
-            lines = [text if not count else f"{text:<{width}}  {count:>{figures},}" for text, count in rows]
-        else:
-            lines = [rows[0][0]]
+        width = max(len(text) for text, count in rows if count is not None)
+        figures = max(len(f"{count or 0:,}") for _, count in rows)
+        lines = [text if not count else f"{text:<{width}}  {count:>{figures},}" for text, count in rows]
         total = sum(p.size for p in self.parameters())
         frozen = sum(p.size for p in self.parameters() if not p.requires_grad)
         if total:
@@ -487,14 +483,12 @@ def _mark(node: Node, call: tuple[Module, int, int]) -> None:
 def _tree_rows(module: Module, label: str, indent: str) -> Iterator[tuple[str, int | None]]:
     """Lines of a module's tree with the number of parameters below each; None where a line gives no number."""
     children = list(module.named_children())
-    head = f"{indent}{label}{type(module).__name__}("
-    if not children:
-        yield f"{head}{module.extra_repr()})", sum(p.size for p in module.parameters()) if indent else 0
-        return
-    yield head + module.extra_repr(), sum(p.size for p in module.parameters()) if indent else 0
+    head = f"{indent}{label}{type(module).__name__}({module.extra_repr()}"
+    yield head if children else f"{head})", sum(p.size for p in module.parameters()) if indent else 0
     for name, child in children:
         yield from _tree_rows(child, f"({name}): ", indent + "  ")
-    yield f"{indent})", None
+    if children:
+        yield f"{indent})", None
 
 
 def _own_parameters(module: Module) -> Iterable[tuple[str, Parameter]]:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 def _with_gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
-    given = [parameters] if isinstance(parameters, Tensor) else parameters
-    return [p for p in given if p.grad is not None]
+    parameters = [parameters] if isinstance(parameters, Tensor) else parameters
+    return [p for p in parameters if p.grad is not None]
 
 
 def _norm(parts: list[Any], norm_type: float) -> Any:
@@ -69,40 +69,36 @@ def clip_grad_norm_(
     >>> w.grad
     tensor([0.59999988, 0.79999984])
     """
-    found = _with_gradients(parameters)
+    tensors = _with_gradients(parameters)
     if not max_norm >= 0 or not norm_type > 0:
         raise ValueError(f"max_norm must not be negative, norm_type must be positive; given {max_norm}, {norm_type}")
-    if not found:
+    if not tensors:
         return plain_tensor(np.float32(0))
     if compiling():
-        return _clip_recorded(found, max_norm, norm_type)
-    norm = _norm([p.grad._value for p in found if p.grad is not None], norm_type)
+        return _clip_recorded(tensors, max_norm, norm_type)
+    norm = _norm([p.grad._value for p in tensors if p.grad is not None], norm_type)
     if error_if_nonfinite and not math.isfinite(norm):
         raise RuntimeError(f"clip_grad_norm_: the norm of the gradients is {norm}, so they cannot be scaled by it")
     factor = max_norm / (norm + 1e-6)
     if not factor >= 1:  # NaN too, so that it stays visible
-        for p in found:
+        for p in tensors:
             assert p.grad is not None
             p.grad = plain_tensor(p.grad._value * p.dtype.type(factor))
-    return plain_tensor(np.result_type(*(p.dtype for p in found)).type(norm))
+    return plain_tensor(np.result_type(*(p.dtype for p in tensors)).type(norm))
 
 
-def _clip_recorded(found: list[Tensor], max_norm: float, norm_type: float) -> Tensor:
+def _clip_recorded(tensors: list[Tensor], max_norm: float, norm_type: float) -> Tensor:
     """The same while a program is recorded: without a look at the norm, all gradients are scaled, perhaps by 1."""
-    grads = [p.grad for p in found if p.grad is not None]
+    grads = [p.grad for p in tensors if p.grad is not None]
     if norm_type == math.inf:
-        norm = _largest(grads)
+        norm = stack([absolute(g).max().astype(np.float64) for g in grads]).max()
     else:
         powers = [(absolute(g.astype(np.float64)) ** norm_type).sum() for g in grads]
         norm = sum(powers[1:], powers[0]) ** (1 / norm_type)
     factor = minimum(max_norm / (norm + 1e-6), 1.0)
-    for p, g in zip(found, grads, strict=True):
+    for p, g in zip(tensors, grads, strict=True):
         p.grad = g * factor.astype(p.dtype)
-    return norm.astype(np.result_type(*(p.dtype for p in found)))  # type: ignore[no-any-return]
-
-
-def _largest(grads: list[Any]) -> Any:
-    return stack([absolute(g).max().astype(np.float64) for g in grads]).max()
+    return norm.astype(np.result_type(*(p.dtype for p in tensors)))  # type: ignore[no-any-return]
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:

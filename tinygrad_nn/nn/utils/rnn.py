@@ -60,12 +60,12 @@ def _whole_numbers(what: str, values: Any) -> np.ndarray[Any, Any]:
             f"{what}: the shapes of what is computed depend on the lengths, so a compiled function cannot take them as "
             "a Tensor or array, whose numbers differ from call to call: give a list or tuple of ints"
         )
-    found = np.asarray(values)
-    if found.ndim != 1 or not found.size or found.dtype.kind not in "iu":
+    numbers = np.asarray(values)
+    if numbers.ndim != 1 or not numbers.size or numbers.dtype.kind not in "iu":
         raise ValueError(f"{what}: lengths must be one whole number for each sequence, not {values!r}")
-    if found.min() < 1:
-        raise ValueError(f"{what}: every length must be at least 1, given {found.tolist()}")
-    return found.astype(np.int64)
+    if numbers.min() < 1:
+        raise ValueError(f"{what}: every length must be at least 1, given {numbers.tolist()}")
+    return numbers.astype(np.int64)
 
 
 def batch_sizes_of(lengths: Any) -> np.ndarray[Any, Any]:
@@ -170,7 +170,7 @@ def pad_packed_sequence(
     if not isinstance(sequence, PackedSequence):
         raise TypeError(f"pad_packed_sequence takes a PackedSequence, not {type(sequence).__name__}")
     sizes = sizes_of(sequence)
-    counts = (np.asarray(sizes)[:, None] > np.arange(sizes[0])).sum(0)
+    counts = batch_sizes_of(np.asarray(sizes))  # how many steps there are of each sequence
     time = len(sizes)
     if total_length is not None:
         if total_length < time:
@@ -224,10 +224,10 @@ def pad_sequence(
     """
     if padding_side not in ("right", "left"):
         raise ValueError(f'pad_sequence: padding_side must be "right" or "left", not {padding_side!r}')
-    given = _sequences("pad_sequence", sequences)
-    time = max(x.shape[0] for x in given)
+    tensors = _sequences("pad_sequence", sequences)
+    time = max(x.shape[0] for x in tensors)
     padded = []
-    for x in given:
+    for x in tensors:
         lacking = time - x.shape[0]
         if lacking:
             padding = plain_tensor(np.full((lacking, *x.shape[1:]), padding_value, x.dtype))
@@ -237,19 +237,19 @@ def pad_sequence(
 
 
 def _sequences(what: str, sequences: Iterable[Any]) -> list[Any]:
-    given = [x if isinstance(x, Tensor) else plain_tensor(np.asarray(x)) for x in sequences]
-    if not given:
+    tensors = [x if isinstance(x, Tensor) else plain_tensor(np.asarray(x)) for x in sequences]
+    if not tensors:
         raise ValueError(f"{what}: needs at least one sequence")
-    shapes = [x.shape for x in given]
+    shapes = [x.shape for x in tensors]
     if any(len(s) < 1 or s[1:] != shapes[0][1:] for s in shapes):
         raise ValueError(f"{what}: the sequences may differ in length alone, but have the shapes {shapes}")
-    return given
+    return tensors
 
 
 def pack_sequence(sequences: Iterable[Any], enforce_sorted: bool = True) -> PackedSequence:
     """Pack sequences, each of shape (length, …); see `pack_padded_sequence`."""
-    given = _sequences("pack_sequence", sequences)
-    return pack_padded_sequence(pad_sequence(given), [x.shape[0] for x in given], enforce_sorted=enforce_sorted)
+    tensors = _sequences("pack_sequence", sequences)
+    return pack_padded_sequence(pad_sequence(tensors), [x.shape[0] for x in tensors], enforce_sorted=enforce_sorted)
 
 
 def unpad_sequence(padded_sequences: Any, lengths: Any, batch_first: bool = False) -> list[Any]:
