@@ -16,8 +16,6 @@ from .dropout import dropout
 
 __all__ = ["scaled_dot_product_attention"]
 
-inf = float("inf")
-
 
 def scaled_dot_product_attention(
     query: Any,
@@ -105,11 +103,11 @@ def _masked_softmax(scores: Any, mask: Any) -> Any:
         )
     if mask.dtype.kind not in "bf":
         raise TypeError(f"attention: a mask holds bools or floating-point numbers, not {mask.dtype}; convert it")
-    allowed = mask if mask.dtype.kind == "b" else mask > -inf
+    allowed = mask if mask.dtype.kind == "b" else mask > -math.inf
     some = any_along(allowed, axis=-1, keepdims=True)
     complete = not is_recorded(some) and bool(np.all(some))
     if mask.dtype.kind == "b":
-        scores = where(allowed if complete else allowed | logical_not(some), scores, -inf)
+        scores = where(allowed if complete else allowed | logical_not(some), scores, -math.inf)
     else:
         scores = scores + (mask if complete else where(some, mask, 0)).astype(scores.dtype)
     weights = softmax(scores, axis=-1)
@@ -121,15 +119,13 @@ def causal(queries: int, keys: int) -> Any:
     return np.tri(queries, keys, dtype=bool)
 
 
-def merged(*masks: Any) -> Any:
-    """One mask of several, each None, bools (True where a query may look) or numbers to add."""
-    present = [mask for mask in masks if mask is not None]
-    if len(present) < 2:
-        return present[0] if present else None
-    first, second = present
+def merged(first: Any, second: Any) -> Any:
+    """One mask of two, each None, bools (True where a query may look) or numbers to add."""
+    if first is None or second is None:
+        return second if first is None else first
     if first.dtype.kind == second.dtype.kind == "b":
         return logical_and(first, second)
-    first, second = (where(mask, 0.0, -inf) if mask.dtype.kind == "b" else mask for mask in present)
+    first, second = (where(mask, 0.0, -math.inf) if mask.dtype.kind == "b" else mask for mask in (first, second))
     return first + second
 
 
