@@ -152,10 +152,10 @@ class _Named(Module, Generic[Member]):
             self[name] = value
 
     def __getitem__(self, name: str) -> Member:
-        found = self.__dict__.get(name)
-        if not isinstance(found, self._kind):
+        part = self.__dict__.get(name)
+        if not isinstance(part, self._kind):
             raise KeyError(f"no {self._kind.__name__.lower()} {name!r}; there are {self.keys()}")
-        return cast("Member", found)
+        return cast("Member", part)
 
     def __setitem__(self, name: str, value: Any) -> None:
         raise NotImplementedError
@@ -249,8 +249,8 @@ class ParameterList(Module):
         return iter(self._list())
 
     def __getitem__(self, index: int | slice) -> Any:
-        found = self._list()[index]
-        return ParameterList(found) if isinstance(index, slice) else found
+        selected = self._list()[index]
+        return ParameterList(selected) if isinstance(index, slice) else selected
 
     def __setitem__(self, index: int, value: ArrayLike) -> None:
         setattr(self, str(range(len(self))[index]), _parameter(value))

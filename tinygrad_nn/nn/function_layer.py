@@ -18,18 +18,18 @@ class FunctionLayer(Module):
     _function: Callable[..., Any]
     _settings: tuple[str, ...] = ()
     _unshown: tuple[str, ...] = ("inplace", "return_indices")
-    _given: Callable[[Any], tuple[Any, ...]]
+    _arguments: Callable[[Any], tuple[Any, ...]]
 
     def __init_subclass__(cls, function: Callable[..., Any] | None = None, **others: Any) -> None:
         super().__init_subclass__(**others)
         if function is not None:  # classes that users derive keep the settings, whatever their constructors take
             cls._function = staticmethod(function)
             cls._settings = _parameters(vars(cls).get("__init__", cls.__init__))
-            cls._given = staticmethod(_values([name for name in _parameters(function) if name in cls._settings]))
+            cls._arguments = staticmethod(_values([name for name in _parameters(function) if name in cls._settings]))
 
     def forward(self, x: Any) -> Any:
         """What the function gives for x and the settings."""
-        return self._function(x, *self._given(self))
+        return self._function(x, *self._arguments(self))
 
     def extra_repr(self) -> str:
         """The settings."""

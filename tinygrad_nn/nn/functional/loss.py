@@ -30,7 +30,7 @@ def reduced(losses: Any, reduction: str) -> Any:
     return losses if reduction == "none" else losses.mean() if reduction == "mean" else losses.sum()
 
 
-def like(input: Any, target: Any) -> Any:
+def cast_target(input: Any, target: Any) -> Any:
     """Targets that are integers or bools, in the dtype of the predictions."""
     dtype = getattr(target._value if isinstance(target, Tensor) else target, "dtype", None)
     if dtype is not None and dtype.kind in "iub" and hasattr(input, "dtype"):
@@ -53,7 +53,7 @@ def difference_of(name: str, input: Any, target: Any) -> Any:
 def matched(name: str, input: Any, target: Any) -> tuple[Any, Any]:
     """Predictions and targets as they can be computed with, once they are known to have one shape."""
     input = as_operand(input)
-    target = like(input, as_operand(target))
+    target = cast_target(input, as_operand(target))
     check_shapes(name, input, target)
     return input, target
 

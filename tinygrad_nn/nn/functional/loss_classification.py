@@ -15,7 +15,7 @@ from ...ops.shapes import astype, moveaxis, reshape, shape_of
 from ...ops.shapes.indexing import index
 from ...tensor.tensor import Tensor, as_array, plain_tensor
 from ..checks import as_operand, broadcasts, check_probability, is_recorded
-from .loss import check_labels, check_reduction, checked_signs, like, matched, reduced
+from .loss import cast_target, check_labels, check_reduction, checked_signs, matched, reduced
 
 __all__ = [
     "binary_cross_entropy",
@@ -65,7 +65,7 @@ def binary_cross_entropy(input: Any, target: Any, weight: Any = None, *, reducti
     >>> nn.functional.binary_cross_entropy(tg.tensor([0.5, 0.5]), tg.tensor([0.0, 1.0]))
     tensor(0.69314718)
     """
-    target = like(input, target)
+    target = cast_target(input, target)
     if weight is None:
         return _binary_cross_entropy(input, target, reduction=reduction)
     losses = fused.binary_cross_entropy(input, target, reduction="none")
@@ -101,7 +101,7 @@ def binary_cross_entropy_with_logits(
     """
     name = "binary_cross_entropy_with_logits"
     if weight is None and pos_weight is None:
-        return fused.binary_cross_entropy_with_logits(input, like(input, target), reduction=reduction)
+        return fused.binary_cross_entropy_with_logits(input, cast_target(input, target), reduction=reduction)
     input, target = matched(name, input, target)
     if pos_weight is None:
         losses = fused.binary_cross_entropy_with_logits(input, target, reduction="none")
@@ -195,18 +195,18 @@ def cross_entropy(
     tensor(0.34657359)
     """
     check_probability(label_smoothing, "label_smoothing")
-    if _is_float(target) and shape_of(target) == shape_of(input):
+    if as_operand(target).dtype.kind == "f" and shape_of(target) == shape_of(input):
         return _against_probabilities(input, target, weight, reduction, label_smoothing)
     codes, labels = class_numbers("cross_entropy", target)
     scores = _classes_last("cross_entropy", input, codes.shape)
     classes = scores.shape[-1]
     if weight is None and label_smoothing == 0 and codes.size:
         check_reduction(reduction)
-        codes, kept = _kept("cross_entropy", codes, ignore_index, classes, reduction)
-        if kept is None:
+        codes, counted = _mask_ignored("cross_entropy", codes, ignore_index, classes, reduction)
+        if counted is None:
             return fused.cross_entropy(scores, labels, reduction=reduction)
-        losses = where(kept, fused.cross_entropy(scores, codes, reduction="none"), 0)
-        return losses.sum() / astype(kept, losses.dtype).sum() if reduction == "mean" else reduced(losses, reduction)
+        losses = where(counted, fused.cross_entropy(scores, codes, reduction="none"), 0)
+        return losses.sum() / astype(counted, losses.dtype).sum() if reduction == "mean" else reduced(losses, reduction)
     scores = log_softmax(scores, axis=-1)
     return _labelled("cross_entropy", scores, codes, weight, ignore_index, reduction, label_smoothing)
 
@@ -218,21 +218,21 @@ def _labelled(
     check_reduction(reduction)
     classes = scores.shape[-1]
     weight = class_weight(weight, classes)
-    codes, kept = _kept(name, codes, ignore_index, classes, reduction)
+    codes, counted = _mask_ignored(name, codes, ignore_index, classes, reduction)
     flat = reshape(scores, shape=(-1, classes))
     losses = reshape(-flat[np.arange(codes.size), codes.ravel()], shape=codes.shape)
     shares = None if weight is None else index(weight, codes)
     losses = losses if shares is None else losses * shares
     if smoothing:
-        spread = -(scores if weight is None else scores * weight).sum(-1)
-        losses = (1 - smoothing) * losses + smoothing / classes * spread
-    if kept is not None:
-        losses = where(kept, losses, 0)
-        shares = where(kept, losses.dtype.type(1) if shares is None else shares, 0)
+        total = -(scores if weight is None else scores * weight).sum(-1)
+        losses = (1 - smoothing) * losses + smoothing / classes * total
+    if counted is not None:
+        losses = where(counted, losses, 0)
+        shares = where(counted, losses.dtype.type(1) if shares is None else shares, 0)
     return losses.sum() / shares.sum() if reduction == "mean" and shares is not None else reduced(losses, reduction)
 
 
-def _kept(name: str, codes: Any, ignore_index: int, classes: int, reduction: str) -> tuple[Any, Any]:
+def _mask_ignored(name: str, codes: Any, ignore_index: int, classes: int, reduction: str) -> tuple[Any, Any]:
     """Labels with 0 for those that are ignored, once the others are known to be in range; and which are not ignored.
 
     None if all are known to be kept; a recording knows that of no later call.
@@ -240,16 +240,16 @@ def _kept(name: str, codes: Any, ignore_index: int, classes: int, reduction: str
     recorded = is_recorded(codes)
     if not recorded and not np.any(codes == ignore_index):
         return check_range(name, codes, classes), None
-    checked, kept = (op if recorded else op.kernel for op in (fused.checked_labels, fused.kept_labels))
-    codes_kept = kept(codes, ignore_index=ignore_index, name=name, some=reduction == "mean")
-    return checked(codes, classes=classes, name=name, ignore_index=ignore_index), codes_kept
+    checked, not_ignored = (op if recorded else op.kernel for op in (fused.checked_labels, fused.kept_labels))
+    counted = not_ignored(codes, ignore_index=ignore_index, name=name, some=reduction == "mean")
+    return checked(codes, classes=classes, name=name, ignore_index=ignore_index), counted
 
 
 def _against_probabilities(input: Any, target: Any, weight: Any, reduction: str, smoothing: float) -> Any:
     check_reduction(reduction)
     axis = 1 if len(shape_of(input)) > 1 else 0
     scores = log_softmax(moveaxis(input, axis, -1), axis=-1)
-    target = moveaxis(like(input, target), axis, -1)
+    target = moveaxis(cast_target(input, target), axis, -1)
     if smoothing:
         target = target * (1 - smoothing) + smoothing / scores.shape[-1]
     weight = class_weight(weight, scores.shape[-1])
@@ -340,10 +340,6 @@ def multilabel_soft_margin_loss(input: Any, target: Any, weight: Any = None, *, 
 # --- what is checked -------------------------------------------------------------------------------------------------
 
 
-def _is_float(x: Any) -> bool:
-    return as_operand(x).dtype.kind == "f"  # type: ignore[no-any-return]
-
-
 def class_numbers(name: str, target: Any) -> tuple[Any, Any]:
     """Labels as an array of indices, and as they can be given to an op."""
     labels = target if isinstance(target, Tensor) else plain_tensor(as_array(target, copy=True))
@@ -360,34 +356,32 @@ def class_numbers(name: str, target: Any) -> tuple[Any, Any]:
 
 def _classes_last(name: str, input: Any, shape: tuple[int, ...]) -> Any:
     """Scores of shape (N, C, …) with the classes as last axis."""
-    given = shape_of(input)
-    needed = given[:1] + given[2:] if len(given) > 1 else ()
-    if not given or shape != needed:
+    scores = shape_of(input)
+    needed = scores[:1] + scores[2:] if len(scores) > 1 else ()
+    if not scores or shape != needed:
         raise ValueError(
-            f"{name}: scores have shape {given} and labels {shape}; scores are (N, C), (C,) or (N, C, …), "
-            f"and labels the same without the classes, as integers{_remedy(given, shape, needed)}"
+            f"{name}: scores have shape {scores} and labels {shape}; scores are (N, C), (C,) or (N, C, …), "
+            f"and labels the same without the classes, as integers{_remedy(scores, shape, needed)}"
         )
-    return moveaxis(input, 1, -1) if len(given) > 2 else as_operand(input)
+    return moveaxis(input, 1, -1) if len(scores) > 2 else as_operand(input)
 
 
-def _remedy(given: tuple[int, ...], shape: tuple[int, ...], needed: tuple[int, ...]) -> str:
+def _remedy(scores: tuple[int, ...], shape: tuple[int, ...], needed: tuple[int, ...]) -> str:
     """What would make scores and labels of these shapes fit."""
-    if given and shape == given:
+    if scores and shape == scores:
         return ": of rows with a one at the label take labels.argmax(1), or give them as floating-point probabilities"
-    if given and shape == given[:-1]:
+    if scores and shape == scores[:-1]:
         return (
             ": here the classes are the last axis; put them second, tg.moveaxis(scores, -1, 1), or give "
-            f"scores.reshape(-1, {given[-1]}) and labels.reshape(-1)"
+            f"scores.reshape(-1, {scores[-1]}) and labels.reshape(-1)"
         )
-    return f": reshape the labels to {needed}" if given and math.prod(shape) == math.prod(needed) else ""
+    return f": reshape the labels to {needed}" if scores and math.prod(shape) == math.prod(needed) else ""
 
 
 def check_range(name: str, codes: Any, classes: int) -> Any:
     """The labels, once they are known to be of the classes that there are."""
-    if is_recorded(codes):
-        return fused.checked_labels(codes, classes=classes, name=name)
-    fused.checked_labels.kernel(codes, classes=classes, name=name)
-    return codes
+    check = fused.checked_labels if is_recorded(codes) else fused.checked_labels.kernel
+    return check(codes, classes=classes, name=name)
 
 
 def class_weight(weight: Any, classes: int) -> Any:

@@ -9,7 +9,7 @@ from ...ops.elementwise import absolute, exp, greater, less, log, maximum, where
 from ...ops.layers import loss as fused
 from ...ops.shapes import expand_dims
 from ..checks import as_operand
-from .loss import checked, difference_of, like, matched, plain, reduced
+from .loss import cast_target, checked, difference_of, matched, plain, reduced
 
 __all__ = ["gaussian_nll_loss", "huber_loss", "l1_loss", "mse_loss", "poisson_nll_loss", "smooth_l1_loss"]
 
@@ -40,7 +40,7 @@ def mse_loss(input: Any, target: Any, *, reduction: str = "mean") -> Any:
     >>> nn.functional.mse_loss(tg.tensor([1.0, 2.0]), tg.tensor([1.0, 4.0]))
     tensor(2.)
     """
-    return fused.mse_loss(input, like(input, target), reduction=reduction)
+    return fused.mse_loss(input, cast_target(input, target), reduction=reduction)
 
 
 def l1_loss(input: Any, target: Any, *, reduction: str = "mean") -> Any:
@@ -128,11 +128,11 @@ def gaussian_nll_loss(
     if not eps > 0:
         raise ValueError(f"gaussian_nll_loss: eps must be positive, it is {eps}")
     var = as_operand(var)
-    shape, given = difference.shape, var.shape
-    if given and given == shape[:-1] and given != shape:
+    shape = difference.shape
+    if var.shape and var.shape == shape[:-1] and var.shape != shape:
         var = expand_dims(var, axis=-1)
-    elif given not in ((), shape, (*shape[:-1], 1)):
-        raise ValueError(f"gaussian_nll_loss: var must have shape {shape}, {(*shape[:-1], 1)} or (), not {given}")
+    elif var.shape not in ((), shape, (*shape[:-1], 1)):
+        raise ValueError(f"gaussian_nll_loss: var must have shape {shape}, {(*shape[:-1], 1)} or (), not {var.shape}")
     var = checked(var, plain(var) >= 0, "gaussian_nll_loss: a variance is negative")
     bare = plain(var)
     var = var + (maximum(bare, eps) - bare)

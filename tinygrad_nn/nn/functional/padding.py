@@ -48,14 +48,14 @@ def pad(input: Any, pad: Any, mode: str = "constant", value: float | None = None
         raise ValueError(f"pad: mode must be one of {', '.join(map(repr, MODES))}, not {mode!r}")
     if value and mode != "constant":
         raise ValueError(f"pad: value={value} belongs to mode='constant', not {mode!r}")
-    given = tuple(pad)
-    known = all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in given)
-    if not known or len(given) % 2 or len(given) > 2 * x.ndim:
+    widths = tuple(pad)
+    known = all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in widths)
+    if not known or len(widths) % 2 or len(widths) > 2 * x.ndim:
         raise ValueError(f"pad: give a pair of whole numbers for each of the last axes of {x.shape}, not {pad!r}")
-    pairs = [(0, 0)] * (x.ndim - len(given) // 2) + list(zip(given[::2], given[1::2]))[::-1]
+    pairs = [(0, 0)] * (x.ndim - len(widths) // 2) + list(zip(widths[::2], widths[1::2]))[::-1]
     for length, pair in zip(x.shape, pairs):
         _check_room(mode, length, pair)
-    if any(n < 0 for n in given):
+    if any(n < 0 for n in widths):
         x = x[tuple(slice(max(-a, 0), length - max(-b, 0)) for length, (a, b) in zip(x.shape, pairs))]
         pairs = [(max(a, 0), max(b, 0)) for a, b in pairs]
     return repeating.pad(x, pairs, MODES[mode], value or 0)

@@ -9,22 +9,23 @@ import numpy as np
 from ...ops.layers.neural import linear_map
 from ...ops.layers.recurrent import running, steps_of
 from ...ops.shapes import concat, reshape
+from ..utils.rnn import batch_sizes_of
 from .recurrent_cell import lstm_step
 
 
-def turned(rows: Any, sizes: Any) -> Any:
+def reverse_sequences(rows: Any, sizes: Any) -> Any:
     """The rows with each sequence turned round."""
     if isinstance(sizes, int):
         shape = rows.shape
         return reshape(reshape(rows, shape=(shape[0] // sizes if sizes else 0, sizes, shape[1]))[::-1], shape=shape)
-    return rows[_turned_places(sizes)]
+    return rows[_reversal(sizes)]
 
 
-def _turned_places(sizes: tuple[int, ...]) -> Any:
+def _reversal(sizes: tuple[int, ...]) -> Any:
     """Which row stands at each place once each sequence is turned round."""
-    counts = (np.asarray(sizes)[:, None] > np.arange(sizes[0])).sum(0)
+    lengths = batch_sizes_of(np.asarray(sizes))
     starts = np.array([start for start, _ in steps_of(sizes, 0)])
-    return np.concatenate([starts[counts[:size] - 1 - t] + np.arange(size) for t, size in enumerate(sizes)])
+    return np.concatenate([starts[lengths[:size] - 1 - t] + np.arange(size) for t, size in enumerate(sizes)])
 
 
 def projected_lstm(x: Any, states: tuple[Any, ...], weights: list[Any], sizes: Any) -> tuple[Any, ...]:

@@ -32,10 +32,9 @@ class _Pad(Module):
     def __init__(self, padding: int | tuple[int, ...]) -> None:
         super().__init__()
         count = 2 * self._axes
-        given = (padding,) * count if isinstance(padding, int | np.integer) else tuple(padding)
-        if len(given) != count:
+        self.padding = (padding,) * count if isinstance(padding, int | np.integer) else tuple(padding)
+        if len(self.padding) != count:
             raise ValueError(f"{type(self).__name__}: padding must be a number or {count} of them, not {padding!r}")
-        self.padding = given
         self.value = 0.0
 
     def forward(self, input: Any) -> Any:

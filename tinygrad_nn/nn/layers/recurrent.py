@@ -16,7 +16,7 @@ from ...ops.shapes import concat, reshape, stack, swapaxes
 from .. import functional as F
 from .. import init
 from ..checks import as_operand, check_sizes
-from ..functional.recurrent import projected_lstm, turned
+from ..functional.recurrent import projected_lstm, reverse_sequences
 from ..functional.recurrent_cell import check_nonlinearity
 from ..module import Module, Parameter
 from ..utils.rnn import PackedSequence, sizes_of
@@ -176,9 +176,9 @@ class RNNBase(Module):
                 x = F.dropout(x, self.dropout, self.training, generator=self.generator)
             sides = []
             for backward, suffix in enumerate(self._suffixes(layer)):
-                source = turned(x, sizes) if backward else x
+                source = reverse_sequences(x, sizes) if backward else x
                 rows, *ends = self._run(source, tuple(states[len(last)]), self._weights(suffix), sizes)
-                sides.append(turned(rows, sizes) if backward else rows)
+                sides.append(reverse_sequences(rows, sizes) if backward else rows)
                 last.append(ends)
             x = concat(sides, axis=1) if len(sides) > 1 else sides[0]
         return x, [stack(of_one) if len(of_one) > 1 else reshape(of_one[0], shape=(1, *of_one[0].shape))

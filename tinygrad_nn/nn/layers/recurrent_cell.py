@@ -56,16 +56,16 @@ class RNNCellBase(Module):
     def _checked(self, x: Any, *states: Any) -> tuple[Any, ...]:
         """The states, zeros for those that are not given; refuses shapes that do not fit."""
         name = type(self).__name__
-        x, *given = (each if each is None else as_operand(each) for each in (x, *states))
+        x, *hidden = (each if each is None else as_operand(each) for each in (x, *states))
         if x.ndim not in (1, 2) or x.shape[-1] != self.input_size:
             raise ValueError(
                 f"{name}: input must be ({self.input_size},) or (batch, {self.input_size}), its shape is {x.shape}"
             )
         shape = (*x.shape[:-1], self.hidden_size)
-        for state in given:
+        for state in hidden:
             if state is not None and state.shape != shape:
                 raise ValueError(f"{name}: for an input of {x.shape} each state must be {shape}, not {state.shape}")
-        return tuple(np.zeros(shape, self.weight_hh.dtype) if state is None else state for state in given)
+        return tuple(np.zeros(shape, self.weight_hh.dtype) if state is None else state for state in hidden)
 
     def _weights(self) -> tuple[Any, ...]:
         return self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh
