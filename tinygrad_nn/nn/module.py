@@ -408,8 +408,7 @@ class Module:
         dtype = np.dtype(dtype)
         if dtype.kind != "f":
             raise TypeError(f"the parameters of a module are floating-point numbers, they cannot become {dtype}")
-        tensors: list[Tensor] = [*self.parameters(), *self.buffers()]
-        for tensor in tensors:
+        for tensor in (*self.parameters(), *self.buffers()):
             if tensor.dtype.kind == "f" and tensor.dtype != dtype:
                 grad = tensor.grad
                 tensor._assign(tensor._value.astype(dtype))

@@ -83,7 +83,9 @@ def batch_norm(
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: outside of training, running_mean and running_var are needed")
-        return _with_statistics(x, running_mean, running_var, scale, shift, eps)
+        factor = (1 if scale is None else scale) / sqrt(_per_channel(running_var, x.ndim) + eps)
+        out = (x - _per_channel(running_mean, x.ndim)) * factor  # the difference first: it keeps the digits of large x
+        return out if shift is None else out + shift
     count = x.size // channels if channels else 0
     if count < 2:
         raise ValueError(
@@ -95,13 +97,6 @@ def batch_norm(
         _mix(running_mean, average, momentum)
         _mix(running_var, variance * (count / (count - 1)), momentum)
     return out
-
-
-def _with_statistics(x: Any, average: Any, variance: Any, scale: Any, shift: Any, eps: float) -> Any:
-    """(x − average)/√(variance + eps), scaled and shifted: the difference first, as it keeps the digits of large x."""
-    factor = (1 if scale is None else scale) / sqrt(_per_channel(variance, x.ndim) + eps)
-    out = (x - _per_channel(average, x.ndim)) * factor
-    return out if shift is None else out + shift
 
 
 def _mix(running: Any, batch: Any, momentum: Any) -> None:

@@ -67,7 +67,10 @@ class _Conv(FunctionLayer):
 
     def forward(self, x: Any) -> Any:
         """The convolution of x."""
-        x, padding = self._padded(x)
+        padding: Any = self.padding
+        if self.padding_mode != "zeros" and any(map(any, self._pairs)):
+            widths = ((0, 0),) * (len(x.shape) - self._axes) + self._pairs
+            x, padding = pad(x, widths, _MODES[self.padding_mode]), 0
         return self._function(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
     def extra_repr(self) -> str:
@@ -80,13 +83,6 @@ class _Conv(FunctionLayer):
         parts += ["bias=False"] if self.bias is None else []
         parts += [f"padding_mode={self.padding_mode!r}"] if self.padding_mode != "zeros" else []
         return ", ".join(parts)
-
-    def _padded(self, x: Any) -> tuple[Any, Any]:
-        """The input, and the padding that is left to the convolution."""
-        if self.padding_mode == "zeros" or not any(map(any, self._pairs)):
-            return x, self.padding
-        widths = ((0, 0),) * (len(x.shape) - self._axes) + self._pairs
-        return pad(x, widths, _MODES[self.padding_mode]), 0
 
 
 class Conv1d(_Conv, function=F.conv1d):
