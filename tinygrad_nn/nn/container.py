@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast, overload
 
 from .module import Module, Parameter
 
@@ -12,9 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
 
-Kind = TypeVar("Kind", bound="_Row")
 Member = TypeVar("Member")
-List = TypeVar("List", bound="ParameterList")
 
 
 class _Row(Module):
@@ -29,7 +27,7 @@ class _Row(Module):
     @overload
     def __getitem__(self, index: int) -> Any: ...
     @overload
-    def __getitem__(self: Kind, index: slice) -> Kind: ...
+    def __getitem__(self, index: slice) -> Self: ...
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
             return self._selected(list(self.named_children())[index])
@@ -45,7 +43,7 @@ class _Row(Module):
         object.__delattr__(self, self._name(index))
         self._renumber(list(self.children()))
 
-    def append(self: Kind, module: Module) -> Kind:
+    def append(self, module: Module) -> Self:
         """Add a module at the end; returns the container."""
         number = len(self)
         while str(number) in self.__dict__:
@@ -53,7 +51,7 @@ class _Row(Module):
         self.add_module(str(number), module)
         return self
 
-    def extend(self: Kind, modules: Iterable[Module]) -> Kind:
+    def extend(self, modules: Iterable[Module]) -> Self:
         """Add modules at the end; returns the container."""
         for module in list(modules):
             self.append(module)
@@ -231,12 +229,12 @@ class ParameterList(Module):
         super().__init__()
         self.extend(() if values is None else values)
 
-    def append(self: List, value: ArrayLike) -> List:
+    def append(self, value: ArrayLike) -> Self:
         """Add a parameter at the end; returns the list."""
         setattr(self, str(len(self)), _parameter(value))
         return self
 
-    def extend(self: List, values: Iterable[ArrayLike]) -> List:
+    def extend(self, values: Iterable[ArrayLike]) -> Self:
         """Add parameters at the end; returns the list."""
         for value in list(values):
             self.append(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +13,6 @@ from ..core.graph import Node, changes, next_order, switch
 from ..core.store import rebind, saw
 from ..tensor.tensor import ArrayLike, HookHandle, Tensor, as_array, plain_tensor
 from .checks import ARRAYS, as_result
-
-Self = TypeVar("Self", bound="Module")
 
 _NO_BUFFERS: Mapping[str, bool] = {}
 
@@ -293,7 +291,7 @@ class Module:
             raise AttributeError(f"no parameter {target!r}; there are {[name for name, _ in self.named_parameters()]}")
         return parameter
 
-    def apply(self: Self, function: Callable[[Module], Any]) -> Self:
+    def apply(self, function: Callable[[Module], Any]) -> Self:
         """Call `function` with every module, parts first, this one last; returns this one.
 
         Examples
@@ -376,7 +374,7 @@ class Module:
 
     # --- modes, gradients, dtype -------------------------------------------------------------------------------------
 
-    def train(self: Self, mode: bool = True) -> Self:
+    def train(self, mode: bool = True) -> Self:
         """Set training mode, which `Dropout` heeds, here and below; returns the module."""
         if not isinstance(mode, bool):
             raise TypeError(f"train() takes a bool, not {mode!r}")
@@ -384,7 +382,7 @@ class Module:
             module._set("training", mode)
         return self
 
-    def eval(self: Self) -> Self:
+    def eval(self) -> Self:
         """Set evaluation mode here and below; returns the module."""
         return self.train(False)
 
@@ -393,13 +391,13 @@ class Module:
         for parameter in self.parameters():
             parameter.grad = None if set_to_none else plain_tensor(np.zeros(parameter.shape, parameter.dtype)[()])
 
-    def requires_grad_(self: Self, requires_grad: bool = True) -> Self:
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Learn all parameters, or freeze them; returns the module."""
         for parameter in self.parameters():
             parameter.requires_grad_(requires_grad)
         return self
 
-    def to(self: Self, dtype: npt.DTypeLike) -> Self:
+    def to(self, dtype: npt.DTypeLike) -> Self:
         """Convert all floating-point parameters, their gradients, and buffers to `dtype`; returns the module."""
         if isinstance(dtype, str) and dtype.partition(":")[0] in ("cpu", "cuda", "mps"):
             if dtype != "cpu":
@@ -416,11 +414,11 @@ class Module:
                     tensor.grad = plain_tensor(grad._value.astype(dtype))
         return self
 
-    def float(self: Self) -> Self:
+    def float(self) -> Self:
         """As float32."""
         return self.to(np.float32)
 
-    def double(self: Self) -> Self:
+    def double(self) -> Self:
         """As float64."""
         return self.to(np.float64)
 

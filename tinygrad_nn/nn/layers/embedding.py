@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from ...tensor.tensor import ArrayLike
 
 __all__ = ["Embedding"]
-
-Self = TypeVar("Self", bound="Embedding")
 
 
 class Embedding(Module):
@@ -90,7 +88,7 @@ class Embedding(Module):
 
     @classmethod
     def from_pretrained(
-        cls: type[Self],
+        cls,
         embeddings: ArrayLike,
         freeze: bool = True,
         padding_idx: int | None = None,
