@@ -2,6 +2,7 @@
 
 import sys
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -520,3 +521,50 @@ def test_what_a_next_call_would_record_anew_is_not_saved(tmp_path):
         compiled.save(tmp_path / "step.py")
     compiled(tg.tensor([1.0, 2.0]))
     compiled.save(tmp_path / "step.py")
+
+
+def test_an_argument_that_is_the_written_state_itself():
+    state = tg.tensor([1.0, 1.0, 1.0])
+
+    def double(x):
+        state[...] = x * 2
+        return state
+
+    compiled = tg.compile(double)
+    for expected in (2.0, 4.0, 8.0):
+        assert compiled(state).tolist() == [expected] * 3
+        assert state.tolist() == [expected] * 3
+    assert compiled(tg.tensor([5.0, 5.0, 5.0])).tolist() == [10.0] * 3
+    assert compiled(state).tolist() == [20.0] * 3
+
+
+def test_the_first_call_of_a_network_takes_little_more_memory_than_an_ordinary_one():
+    """Values are let go as the pass goes, and nothing of the recording is held while buffers are made."""
+
+    def peak(compiled):
+        tg.manual_seed(0)
+        net = nn.Sequential(nn.Linear(200, 500), nn.ReLU(), nn.Linear(500, 500), nn.ReLU(), nn.Linear(500, 10))
+        optimizer = optim.SGD(net.parameters(), lr=0.1)
+
+        def step(x, y):
+            loss = nn.functional.mse_loss(net(x), y)
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            return loss
+
+        run = tg.compile(step) if compiled else step
+        x, y = tg.tensor(np.ones((2000, 200), np.float32)), tg.tensor(np.zeros((2000, 10), np.float32))
+        peaks = []
+        tracemalloc.start()
+        for _ in range(2):
+            tracemalloc.reset_peak()
+            run(x, y)
+            peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        return (*peaks, sum(p.nbytes for p in net.parameters()))
+
+    plain, _, state = peak(False)
+    first, later, _ = peak(True)
+    assert first < 1.4 * plain + state
+    assert later < 1.2 * plain

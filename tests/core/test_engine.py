@@ -139,8 +139,17 @@ def test_a_chain_of_a_million_nodes():
 
 
 def test_a_long_chain_that_is_never_differentiated_is_freed():
-    _, y = _chain(200_000)
-    del _, y
+    x, y = _chain(200_000)
+    first = weakref.ref(x)
+    tracemalloc.start()
+    x, y = _chain(20_000)
+    taken = tracemalloc.get_traced_memory()[0]
+    del x, y
+    left = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert taken > 1_000_000
+    assert left < taken / 100
+    assert first() is None
 
 
 def test_a_long_chain_differentiates_forward():

@@ -235,3 +235,33 @@ def test_a_state_of_another_loader_is_refused():
         data.DataLoader(data.TensorDataset(LABELS), 3, True, generator=generator).load_state_dict(state)
     with pytest.raises(ValueError, match="entries"):
         LOADERS["arrays"]().load_state_dict({})
+
+
+def test_without_replacement_no_sample_comes_twice():
+    generator = rng()
+    for _ in range(50):
+        drawn = list(data.WeightedRandomSampler([1.0, 1.0, 1.0, 9.0], 3, replacement=False, generator=generator))
+        assert len(set(drawn)) == 3
+    both = [list(data.WeightedRandomSampler([1.0, 9.0], 2, generator=generator)) for _ in range(20)]
+    assert any(len(set(drawn)) == 1 for drawn in both)
+
+
+def test_of_several_passes_at_once_the_last_counts():
+    loader = data.DataLoader(data.TensorDataset(np.arange(10)), batch_size=2)
+    first, second = iter(loader), iter(loader)
+    next(second)
+    next(second)
+    next(first)
+    assert loader.state_dict()["position"] == 2
+    list(first)
+    assert loader.state_dict()["position"] == 2
+    list(second)
+    assert loader.state_dict()["position"] is None
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8])
+def test_an_enlarged_set_has_the_dtype_of_its_pictures(dtype):
+    few = data.TensorDataset(np.eye(3, dtype=dtype).reshape(1, 1, 3, 3), np.array([7]))
+    many = data.augment(few, data.transforms.RandomShift(1, generator=rng()), copies=2)
+    assert many.tensors[0].dtype == dtype
+    assert many.tensors[1].dtype == np.array([7]).dtype

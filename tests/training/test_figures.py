@@ -128,3 +128,10 @@ def test_history_plot(tmp_path):
     assert (tmp_path / "history.svg").read_text(encoding="utf-8").startswith("<?xml")
     with pytest.raises(ValueError, match="nothing to draw"):
         training.History().plot()
+
+
+def test_the_best_epoch_is_none_without_a_figure():
+    nan = float("nan")
+    rows = [{"epoch": 1, "loss": nan}, {"epoch": 2, "loss": 0.5}, {"epoch": 3, "loss": 0.7}, {"epoch": 4, "loss": nan}]
+    assert training.History(rows).best("loss", "min")["epoch"] == 2
+    assert training.History(rows).best("loss", "max")["epoch"] == 3

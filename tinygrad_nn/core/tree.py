@@ -3,18 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
+def of_finite_depth(function: Callable[..., T]) -> Callable[..., T]:
+    """A function that goes down a nest, with words for one that has no end."""
+
+    @wraps(function)
+    def checked(*args: Any) -> T:
+        try:
+            return function(*args)
+        except RecursionError:
+            raise ValueError("a list, tuple or dict holds itself, or is nested too deeply") from None
+
+    return checked
+
+
+@of_finite_depth
 def flatten(tree: Any) -> tuple[list[Any], Any]:
     """The leaves of a nest of tuples, lists and dicts, and the structure to rebuild it with `unflatten`."""
+    return _flatten(tree)
+
+
+def _flatten(tree: Any) -> tuple[list[Any], Any]:
     if not isinstance(tree, dict | tuple | list):
         return [tree], None
     keys = tuple(tree) if isinstance(tree, dict) else None
     leaves: list[Any] = []
     structures = []
     for child in tree.values() if isinstance(tree, dict) else tree:
-        inner, structure = flatten(child)
+        inner, structure = _flatten(child)
         leaves += inner
         structures.append(structure)
     return leaves, (type(tree), keys, tuple(structures))

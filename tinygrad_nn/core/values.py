@@ -10,6 +10,7 @@ import numpy as np
 from .graph import Constant, Node, Recorded, Spec, StandIn, describe, next_order, switch
 from .op import Op
 from .store import as_constant, compiling, read
+from .tree import of_finite_depth
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -148,6 +149,7 @@ def plain_array(x: Any) -> Any:
     return np.asarray(x)
 
 
+@of_finite_depth
 def holds_tensor(items: Any) -> bool:
     return any(isinstance(x, Tensor) or (isinstance(x, list | tuple) and holds_tensor(x)) for x in items)
 

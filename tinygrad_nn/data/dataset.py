@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..core.tree import of_finite_depth
 from ..tensor.random import as_generator
 from ..tensor.tensor import ArrayLike, Tensor, as_array, plain_tensor
 
@@ -207,6 +208,7 @@ def batch_of(dataset: Any, indices: Indices) -> Any:
     return collate([dataset[int(index)] for index in indices])
 
 
+@of_finite_depth
 def collate(samples: Sequence[Any]) -> Any:
     """Samples as one: numbers and arrays stacked along a new first axis; tuples, lists and dicts entry by entry.
 

@@ -171,6 +171,8 @@ class Module:
         object.__delattr__(self, name)
 
     def _set(self, name: str, value: Any) -> None:
+        if isinstance(value, Module) and any(module is self for module in value.modules()):
+            raise ValueError(f"{name!r} is, or holds, the {type(self).__name__} itself; a module is no part of itself")
         changes.count += 1
         object.__setattr__(self, name, value)
 

@@ -94,26 +94,25 @@ def _write_boxes(dot: Any, graph: Graph, style: Style, heat: Heat | None) -> Non
         call = graph.calls[index]
         cluster = graphviz.Digraph(name=f"cluster_{index}")
         cluster.attr(
-            label=f'<<FONT POINT-SIZE="12" COLOR="{GREY}">{_html(call.label)}</FONT>>',
+            label=f'<<FONT POINT-SIZE="12" COLOR="{GREY}">{_html(_cut(call.label, _LONGEST))}</FONT>>',
             labelloc="t",
             labeljust="l",
             style="rounded,filled",
             fillcolor=CLUSTERS[(call.level - 1) % len(CLUSTERS)],
             color="#C3CBD5",
             margin="10",
-            tooltip=graphviz.escape(f"a call of {call.label}"),
+            tooltip=_tip(f"a call of {call.label}"),
         )
         clusters[index] = cluster
     for box in graph.boxes:
         place = dot if box.call is None else clusters[box.call]
-        place.node(box.id, label=f"<{_card(box, style, heat)}>", tooltip=graphviz.escape(tooltip(box, style)))
+        place.node(box.id, label=f"<{_card(box, style, heat)}>", tooltip=_tip(tooltip(box, style)))
     for index in sorted(used, reverse=True):  # calls are listed from the outside inwards
         parent = graph.calls[index].parent
         (dot if parent is None else clusters[parent]).subgraph(clusters[index])
 
 
 def _write_edge(dot: Any, edge: Edge, graph: Graph, style: Style, ported: set[str]) -> None:
-    import graphviz
 
     traits: dict[str, str] = {}
     tail = edge.source
@@ -128,7 +127,7 @@ def _write_edge(dot: Any, edge: Edge, graph: Graph, style: Style, ported: set[st
             traits["label"] = "<" + "<BR/>".join(f"{SPACE}{_html(line)}{SPACE}" for line in lines) + ">"
     if not edge.differentiable:
         traits["color"] = BORDERS["constant"]
-    traits["tooltip"] = traits["labeltooltip"] = graphviz.escape(edge_tooltip(edge, graph, style))
+    traits["tooltip"] = traits["labeltooltip"] = _tip(edge_tooltip(edge, graph, style))
     dot.edge(tail, edge.target, **traits)
 
 
@@ -247,6 +246,14 @@ def _html(text: str) -> str:
     return escape(text).replace("\\", "\\\\") or SPACE
 
 
+def _tip(text: str) -> str:
+    """Text for a tooltip, in lines that Graphviz takes: it refuses strings of more than 16,384 bytes."""
+    import graphviz
+
+    lines = [_cut(line, 4 * _LONGEST) for line in text.split("\n")]
+    return str(graphviz.escape(_cut("\n".join(lines), 50 * _LONGEST)))
+
+
 def _cut(text: str, longest: int) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
@@ -276,7 +283,7 @@ def _legend(graph: Graph, style: Style, heat: Heat | None) -> str:
         style.gradients and any(result.gradient_note.startswith("not kept") for result in results)
     ):
         lines.append("a card without numbers: a large array that was not kept; tg.keep_values() keeps all")
-    lines += map(_html, graph.notes)
+    lines += [_html(_cut(note, 4 * _LONGEST)) for note in graph.notes]
     rows = "".join(f'<TR><TD ALIGN="LEFT">{line}</TD></TR>' for line in lines)
     return f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1"><TR><TD></TD></TR>{rows}</TABLE>'
 
