@@ -80,20 +80,24 @@ def step_row(key: str, sizes: Sizes, at_most: Mapping[str, float]) -> Workload:
 # --- recording -------------------------------------------------------------------------------------------------------
 
 
-def first_call(sizes: Sizes) -> float:
-    """Seconds of the first call of a new compiled step: recording, rewriting, emitting and running."""
+def first_call(sizes: Sizes, verify: bool = True) -> float:
+    """Seconds of the first call of a new compiled step: recording, rewriting, emitting, comparing."""
     import tinygrad_nn as tg
 
     made = mlp.parts(sizes)
     step = training_step(made)
     start = perf_counter()
-    tg.compile(step)(made.x, made.y)
+    tg.compile(step, verify=verify)(made.x, made.y)
     return perf_counter() - start
 
 
-def first_calls(sizes: Sizes) -> Callable[[], float]:
+def first_calls(sizes: Sizes, verify: bool = True) -> Callable[[], float]:
     first_call(sizes)  # imports what compiling needs
-    return lambda: first_call(sizes)
+    return lambda: first_call(sizes, verify)
+
+
+#: Without the comparison of what was made with what was recorded.
+UNVERIFIED = "tinygrad_nn, `verify=False`"
 
 
 FIRST_IN_PROCESS = (
@@ -148,10 +152,14 @@ WORKLOADS = [
     step_row("C", Sizes(784, 512, 10, 1024), {"PyTorch": 1.15}),
     Workload(
         key="A recording",
-        title="first call of a compiled step, MLP 784-30-10: recording, rewriting, emitting and running it",
+        title="first call of a compiled step, MLP 784-30-10: recording, rewriting, emitting and comparing it",
         unit="ms",
         scale=1e3,
-        columns={OURS: partial(first_calls, A), FIRST: sampled_by(FIRST_IN_PROCESS)},
+        columns={
+            OURS: partial(first_calls, A),
+            UNVERIFIED: partial(first_calls, A, False),
+            FIRST: sampled_by(FIRST_IN_PROCESS),
+        },
         limit=20,
         sampled=True,
         rounds=0.3,

@@ -23,7 +23,19 @@ OF_ALL = (
 
 def test_two_pieces_are_all_that_an_operation_needs():
     selected = " or ".join([*HOMES, OF_ALL])
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "tests.ops.new_op", "-k", selected]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-n0",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "tests.ops.new_op",
+        "-k",
+        selected,
+    ]
     done = subprocess.run(
         [*command, *(str(TESTS / file) for file in ASKING.split())],
         cwd=TESTS.parent,
