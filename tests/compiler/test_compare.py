@@ -229,3 +229,12 @@ def test_formulas_without_overflow_pass():
 )
 def test_what_counts_as_rounding(truth, found, moved, within):
     assert _within(np.array(truth), np.array(found), [np.array(x) for x in moved]) is within
+
+
+def test_other_random_numbers_are_noticed(monkeypatch):
+    """A draw whose result matters to nothing counts too: later ones would be others."""
+    generator = tg.random.default_rng(0)
+    Broken(monkeypatch, "    return compiled", "    rng.random(3); return compiled")
+    compiled = tg.compile(lambda x: x + generator.random(2))
+    with pytest.warns(NotEqualWarning, match="random numbers"):
+        compiled(T([1.0, 2.0]))

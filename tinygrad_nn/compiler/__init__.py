@@ -49,7 +49,7 @@ def compile(
     verify : bool, default True
         Compare each recording: the code made of it runs once on copies of the numbers that were recorded with, and is
         used only if it gives the same but for rounding. ``.report`` of the result says how that came out. Operations of
-        your own are called once more for it.
+        your own are called again for it.
 
     Returns
     -------

@@ -94,7 +94,8 @@ class Comparison:
                 parts = list(returned) if isinstance(returned, tuple | list) else [returned]
                 found = _in_order(program, parts, dict(zip(arguments, tried, strict=True)), in_place)
                 fault = self._difference(old, [*results, *news.values()], found, arguments)
-                self.report = Report(True, self._explained(fault, program, arguments) if fault else "")
+                text = self._explained(fault, program, arguments) if fault else self._drawn(values, tried)
+                self.report = Report(True, text)
                 if self.report and not in_place:
                     return returned
             if in_place:
@@ -103,6 +104,14 @@ class Comparison:
             return self._commit(program, results, news, arguments, in_place)
 
         return first
+
+    def _drawn(self, values: Sequence[Any], tried: Sequence[Any]) -> str:
+        """What differs in the random numbers that were drawn: each generator must stand where it did."""
+        for generator, after in self._after:
+            twin = next((y for x, y in zip(values, tried, strict=True) if x is generator), None)
+            if twin is not None and not _equal_states(twin.bit_generator.state, after):
+                return "other random numbers are drawn, or more or fewer of them"
+        return ""
 
     def _commit(
         self, program: Program, results: list[Any], news: dict[Var, Any], arguments: dict[Var, Any], in_place: bool
@@ -196,6 +205,13 @@ class Comparison:
             if x in recorded and not _close(recorded[x], value):
                 return f"{text}; the first variable that differs is {x!r}{_place(lines.get(x))}"
         return f"{text}; every variable that the rewritten program shares with the recorded one is as it was"
+
+
+def _equal_states(x: Any, y: Any) -> bool:
+    """Whether two states of generators, nests of dicts, are the same."""
+    if isinstance(x, dict):
+        return x.keys() == y.keys() and all(_equal_states(x[key], y[key]) for key in x)
+    return bool(np.array_equal(x, y))
 
 
 def _aside(x: Any, written: bool) -> Any:
