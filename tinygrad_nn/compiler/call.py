@@ -100,10 +100,10 @@ class _Glue:
         self.line("with lock:")
         state = self._state()
         program = self.recording.program
-        given = ", ".join([*self.values, *state])
+        inputs = ", ".join([*self.values, *state])
         names = [f"o{i}" for i in range(len(program.results) + len(self.returned))]
         first = len(self.lines)
-        self.line(f"    made = core({given})")
+        self.line(f"    made = core({inputs})")
         if len(names) == 1:
             self.line("    o0 = made")
         elif names:

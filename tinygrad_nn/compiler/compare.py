@@ -92,8 +92,8 @@ class Comparison:
                 self.report = Report(True, f"it raises {type(error).__name__}: {error}")
             else:
                 parts = list(returned) if isinstance(returned, tuple | list) else [returned]
-                found = _in_order(program, parts, dict(zip(arguments, tried, strict=True)), in_place)
-                fault = self._difference(old, [*results, *news.values()], found, arguments)
+                result = _in_order(program, parts, dict(zip(arguments, tried, strict=True)), in_place)
+                fault = self._difference(old, [*results, *news.values()], result, arguments)
                 text = self._explained(fault, program, arguments) if fault else self._drawn(values, tried)
                 self.report = Report(True, text)
                 if self.report and not in_place:
@@ -284,12 +284,12 @@ def _within(truth: Any, found: Any, moved: Sequence[Any]) -> bool:
         if not np.all(finite | alike | on_the_edge):
             return False
         finite &= ~on_the_edge
-        apart = np.where(finite, np.abs(x - y), 0)
+        difference = np.where(finite, np.abs(x - y), 0)
         movement = np.max([np.where(finite & np.isfinite(one), np.abs(one - x), 0) for one in runs], axis=0)
         least = np.finfo(x.dtype).eps * np.where(finite, np.abs(x), 0)
         largest = max(movement.max(initial=0), least.max(initial=0))
-        beyond = np.count_nonzero(apart > FACTOR * np.maximum(movement, least))
-        return bool(apart.max(initial=0) <= FACTOR * largest and beyond <= max(_SHARE * x.size, x.size < 50))
+        beyond = np.count_nonzero(difference > FACTOR * np.maximum(movement, least))
+        return bool(difference.max(initial=0) <= FACTOR * largest and beyond <= max(_SHARE * x.size, x.size < 50))
 
 
 def _close(x: Any, y: Any) -> bool:
@@ -312,8 +312,8 @@ def _largest(truth: Any, found: Any) -> str:
     """Where an output differs most."""
     x, y = np.atleast_1d(truth), np.atleast_1d(found)
     with np.errstate(all="ignore"):
-        apart = np.where(x == y, 0, np.abs(np.subtract(x, y, dtype=np.result_type(x, y, np.float64))))
-    place = np.unravel_index(int(np.argmax(np.where(np.isnan(apart), np.inf, apart))), x.shape)
+        difference = np.where(x == y, 0, np.abs(np.subtract(x, y, dtype=np.result_type(x, y, np.float64))))
+    place = np.unravel_index(int(np.argmax(np.where(np.isnan(difference), np.inf, difference))), x.shape)
     return f"{y[place]} in the place of {x[place]} at {tuple(map(int, place))}"
 
 

@@ -158,10 +158,10 @@ class Compiled:
     def __reduce__(self) -> Any:
         """By its name, if that is what a decorated function goes by; else anew: the copy records for itself."""
         name, module = getattr(self, "__qualname__", ""), sys.modules.get(getattr(self, "__module__", None) or "")
-        found: Any = module
+        result: Any = module
         for part in name.split(".") if name else ():
-            found = getattr(found, part, None)
-        if found is self:
+            result = getattr(result, part, None)
+        if result is self:
             return name
         settings = {name: getattr(self, name) for name in ("target", "mesh", "replicate", "verify")}
         return _anew, (self.function, self.static, settings)
@@ -384,10 +384,10 @@ def _without_subclass(x: Any) -> Any:
 
 def _parameters(function: Callable[..., Any]) -> Sequence[str]:
     try:
-        found = signature(function).parameters.values()
+        result = signature(function).parameters.values()
     except (TypeError, ValueError):
         return ()
-    return [p.name for p in found if p.kind in (Argument_.POSITIONAL_ONLY, Argument_.POSITIONAL_OR_KEYWORD)]
+    return [p.name for p in result if p.kind in (Argument_.POSITIONAL_ONLY, Argument_.POSITIONAL_OR_KEYWORD)]
 
 
 def make_entry(
@@ -407,7 +407,7 @@ def make_entry(
 
 def _heading(recording: Recording, meanings: dict[str, str]) -> list[str]:
     program = recording.program
-    given = ", ".join(f"{x.name} {x.dtype}{list(x.shape)}" for x in program.inputs) or "no arguments"
-    lines = [f"{program.name}, recorded for {given}."]
+    inputs = ", ".join(f"{x.name} {x.dtype}{list(x.shape)}" for x in program.inputs) or "no arguments"
+    lines = [f"{program.name}, recorded for {inputs}."]
     state = [f"    {x.name} {x.dtype}{list(x.shape)}: {meanings[x.name]}" for x in program.state if x.name in meanings]
     return [*lines, "", "Read outside, and written where it changes:", "", *state, ""] if state else lines

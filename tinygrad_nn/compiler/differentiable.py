@@ -98,8 +98,8 @@ class _Call:
         stand_in = define(_definition, name=f"compiled({self.recording.program.name})")
         stand_in.kernel = lambda *_: values if len(values) > 1 else values[0]
         stand_in.derivatives(jointly=self._pull, reads=())
-        made = stand_in(*(self.leaves[i] for i in self.given), *self.read)
-        for i, result in zip(self.live, made if len(values) > 1 else (made,), strict=True):
+        results = stand_in(*(self.leaves[i] for i in self.given), *self.read)
+        for i, result in zip(self.live, results if len(values) > 1 else (results,), strict=True):
             outs[i] = result
         return unflatten(structure, outs)
 
@@ -122,11 +122,11 @@ class _Call:
         try:
             if any(isinstance(x, Tensor | Traced) for x in gradients):
                 return self._pull_recorded(gradients)
-            found = self.connection.pullback(self)(list(self.values), list(self.read_values), gradients)
+            result = self.connection.pullback(self)(list(self.values), list(self.read_values), gradients)
         finally:
             for generator, state in after:
                 generator.bit_generator.state = state
-        return list(found)
+        return list(result)
 
     def _pull_recorded(self, gradients: list[Any]) -> list[Any]:
         """The gradients by an ordinary run that is recorded itself, for higher derivatives."""
@@ -138,8 +138,8 @@ class _Call:
         """Run the function on `leaves`, and carry the gradients of its live results back to `nodes`."""
         with mode("recording", True):
             outs = self._run(leaves)
-            found = reverse(seeds_of([outs[i] for i in self.live], gradients), targets=nodes, **how)
-        return [found.get(node) for node in nodes]
+            result = reverse(seeds_of([outs[i] for i in self.live], gradients), targets=nodes, **how)
+        return [result.get(node) for node in nodes]
 
     def _run(self, leaves: list[Any]) -> list[Any]:
         args, kwargs = unflatten(self.structure, leaves)

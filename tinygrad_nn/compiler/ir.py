@@ -182,11 +182,11 @@ class Program:
 
     def users(self) -> dict[Var, list[Step]]:
         """By variable, the steps that read it."""
-        found: dict[Var, list[Step]] = {}
+        results: dict[Var, list[Step]] = {}
         for step in self.steps:
             for x in dict.fromkeys(step.reads):
-                found.setdefault(x, []).append(step)
-        return found
+                results.setdefault(x, []).append(step)
+        return results
 
     def producers(self) -> dict[Var, Step]:
         """By variable, the step that makes it."""

@@ -18,16 +18,16 @@ _WRITTEN = 6
 def expression(op: Op, inputs: Sequence[Formula], settings: dict[str, Any]) -> Formula:
     """The operation applied to inputs: its formula, or like a call where it has none, with settings that matter."""
     words = [_stated(key, value) for key, value in settings.items() if not _is_default(op, key, value)]
-    found = filled(op, op.formula, inputs, settings)
-    if found is None:
+    result = filled(op, op.formula, inputs, settings)
+    if result is None:
         return call(op.name.lstrip("_"), *_shortened(inputs), *words)
     words = [word for word in words if "{" + word.parts[0].sign not in (op.formula or "")]
     if not words:
-        return found
+        return result
     return (
-        made("call", found.sign, (*found.parts, *words))
-        if found.kind == "call"
-        else Formula("note", "", (found, *words))
+        made("call", result.sign, (*result.parts, *words))
+        if result.kind == "call"
+        else Formula("note", "", (result, *words))
     )
 
 

@@ -230,26 +230,26 @@ def level(part: Formula) -> int:
 def is_bracketed(whole: Formula, position: int) -> bool:
     """Whether an operand stands in brackets."""
     part = whole.parts[position]
-    found = level(part)
+    result = level(part)
     if whole.kind == "infix":
-        return _is_bracketed_in_infix(whole, position, found)
+        return _is_bracketed_in_infix(whole, position, result)
     if whole.kind == "prefix":
-        return _is_bracketed_after(whole.sign, part, found)
+        return _is_bracketed_after(whole.sign, part, result)
     if whole.kind == "sum":
         signed = part.kind == "prefix" and part.sign == "+"
-        return found <= SUM or signed if position and not part.is_negative else found < SUM
+        return result <= SUM or signed if position and not part.is_negative else result < SUM
     if whole.kind == "choice":
-        return found <= CHOICE if position < 2 else found < CHOICE
+        return result <= CHOICE if position < 2 else result < CHOICE
     if whole.kind == "fence" and whole.sign == "||":
-        return found <= LEVELS["|"] or any(inner.sign == "||" for inner in part.inside())
+        return result <= LEVELS["|"] or any(inner.sign == "||" for inner in part.inside())
     if whole.kind == "power":
-        return found < (ATOM if position else POSTFIX)
+        return result < (ATOM if position else POSTFIX)
     if whole.kind == "index":
-        return position == 0 and found < POSTFIX and part.kind != "derivative"
+        return position == 0 and result < POSTFIX and part.kind != "derivative"
     if whole.kind in ("postfix", "derivative"):
-        return found < POSTFIX
+        return result < POSTFIX
     if whole.kind in ("call", "fence", "list") and len(whole.parts) > 1:
-        return 0 < found <= CHOICE
+        return 0 < result <= CHOICE
     return False
 
 
@@ -391,14 +391,14 @@ class Printer:
 
     def note(self, whole: Formula) -> str:
         """A formula with settings that it does not name."""
-        found, *settings = map(self, whole.parts)
-        return found + self.words(" ") + self.bracketed(self.words(", ").join(settings))
+        result, *settings = map(self, whole.parts)
+        return result + self.words(" ") + self.bracketed(self.words(", ").join(settings))
 
     def derivative(self, whole: Formula) -> str:
         """``dJ/db``; names of several letters are set apart: ``d loss/d fc1.weight``."""
         of, by = self.operands(whole)
-        apart = any(part.kind == "symbol" and not is_short(part.sign) for part in whole.parts)
-        d = self.words(whole.sign + " " * apart)
+        spaced = any(part.kind == "symbol" and not is_short(part.sign) for part in whole.parts)
+        d = self.words(whole.sign + " " * spaced)
         return f"{d}{of}/{d}{by}"
 
 
@@ -410,5 +410,5 @@ SHORT = re.compile(r"([^\W\d_])(?:_?(\w{1,2}|[₀-₉]+))?")
 
 def is_short(name: str) -> bool:
     """Whether a name is a letter, with an index perhaps: ``b``, ``W1``, ``w_12``, ``v₃``."""
-    found = SHORT.fullmatch(name)
-    return found is not None and (found[2] is None or "_" in name[1:2] or not found[2].isalpha())
+    result = SHORT.fullmatch(name)
+    return result is not None and (result[2] is None or "_" in name[1:2] or not result[2].isalpha())

@@ -52,17 +52,17 @@ class _Reader:
 
     def __init__(self, text: str) -> None:
         self.tokens: list[tuple[str, str, bool]] = []
-        for found in _TOKEN.finditer(text.rstrip()):
-            kind = found.lastgroup or ""
-            self.tokens.append((kind, found[kind], bool(found[1])))
+        for result in _TOKEN.finditer(text.rstrip()):
+            kind = result.lastgroup or ""
+            self.tokens.append((kind, result[kind], bool(result[1])))
         self.tokens.append(("end", "", True))
         self.at = 0
 
     def whole(self) -> Formula:
-        found = self.infix(0)
+        result = self.infix(0)
         if self.kind != "end":
             raise _UnreadableError
-        return found
+        return result
 
     @property
     def kind(self) -> str:
@@ -134,9 +134,9 @@ class _Reader:
     def _is_word(self) -> bool:
         """Whether a name is a word before an operand: ``cos x``, ``running Σ x``."""
         self.at += 1
-        found = self.is_apart and self._starts()
+        result = self.is_apart and self._starts()
         self.at -= 1
-        return found
+        return result
 
     def _starts(self, signs: str = "√∛(‖⌊⌈⟨|") -> bool:
         """Whether an operand begins here."""
@@ -185,8 +185,8 @@ class _Reader:
                 return Formula("name", name)
         if self.sign == "(":
             self.next()
-            found = self.list(")")
-            return found[0] if len(found) == 1 else Formula("fence", "()", found)
+            result = self.list(")")
+            return result[0] if len(result) == 1 else Formula("fence", "()", result)
         if self.sign in _FENCES:
             start = self.next()
             return Formula("fence", start + _FENCES[start], self.list(_FENCES[start]))
@@ -194,10 +194,10 @@ class _Reader:
 
     def list(self, end: str) -> tuple[Formula, ...]:
         """What stands before the closing sign, between commas."""
-        found: list[Formula] = []
+        results: list[Formula] = []
         while self.sign != end:
-            if found:
+            if results:
                 self.expect(",")
-            found.append(self.infix(LEVELS["|"] + 1 if end == "|" else 0))
+            results.append(self.infix(LEVELS["|"] + 1 if end == "|" else 0))
         self.next()
-        return tuple(found)
+        return tuple(results)

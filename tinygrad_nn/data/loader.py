@@ -164,10 +164,10 @@ class DataLoader:
             _put_all_back(generators, states)
         start = [state_of(g) for g in generators]
         self._start, self._position = start, first
-        made = self._made(itertools.islice(self._batches(), first, None), first)
+        result = self._made(itertools.islice(self._batches(), first, None), first)
         if resumed is not None:
             _put_all_back(generators, now)
-        return self._counted(made, start, first)
+        return self._counted(result, start, first)
 
     def _counted(self, made: Iterator[Any], start: list[Any], number: int) -> Iterator[Any]:
         """Batches as they are made, counted for `state_dict`; of several passes at once the last counts."""
@@ -198,15 +198,15 @@ class DataLoader:
 
     def _generators(self) -> list[np.random.Generator]:
         """All that a pass draws from in this process: for the order, and for the seeds of its batches."""
-        found = []
+        results = []
         seeded = self._arrays() is None
         if seeded or self.shuffle:
-            found.append(as_generator(self.generator))
+            results.append(as_generator(self.generator))
         if self.sampler is not None or self.batch_sampler is not None:
-            found += [default_generator(), *generators_in(self.sampler, self.batch_sampler)]
+            results += [default_generator(), *generators_in(self.sampler, self.batch_sampler)]
         if seeded:
-            found += generators_in(self.dataset, self.collate_fn)
-        return list({id(g): g for g in found}.values())
+            results += generators_in(self.dataset, self.collate_fn)
+        return list({id(g): g for g in results}.values())
 
     # --- the batches themselves --------------------------------------------------------------------------------------
 
@@ -223,9 +223,9 @@ class DataLoader:
         return None
 
     def _made(self, batches: Iterator[Any], first: int) -> Iterator[Any]:
-        found = self._arrays()
-        if found is not None:
-            return _rows(*found, batches)
+        result = self._arrays()
+        if result is not None:
+            return _rows(*result, batches)
         fetcher = Fetcher(self.dataset, self.collate_fn)
         bases = fetcher.seeds.bases(as_generator(self.generator))
         tasks = (Task(number, indices, bases) for number, indices in enumerate(batches, start=first))

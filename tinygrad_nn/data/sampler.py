@@ -142,10 +142,10 @@ class SubsetRandomSampler(Sampler):
 
     def order(self) -> np.ndarray[Any, np.dtype[np.intp]]:
         """The numbers given, in a new order."""
-        found: np.ndarray[Any, np.dtype[np.intp]] = as_generator(self.generator).permutation(
+        result: np.ndarray[Any, np.dtype[np.intp]] = as_generator(self.generator).permutation(
             np.asarray(self.indices, np.intp)
         )
-        return found
+        return result
 
 
 class WeightedRandomSampler(Sampler):

@@ -29,7 +29,7 @@ def generators_in(*holders: Any) -> list[np.random.Generator]:
 
     Each comes once, in an order that is the same for a copy of the objects.
     """
-    found: dict[int, np.random.Generator] = {}
+    results: dict[int, np.random.Generator] = {}
     seen: dict[int, Any] = {}
     waiting = list(reversed(holders))
     while waiting and len(seen) < _MOST_OBJECTS:
@@ -39,10 +39,10 @@ def generators_in(*holders: Any) -> list[np.random.Generator]:
         seen[id(holder)] = holder
         if isinstance(holder, np.random.Generator | Generator):
             generator = as_generator(holder)
-            found.setdefault(id(generator), generator)
+            results.setdefault(id(generator), generator)
         else:
             waiting += reversed(list(_parts(holder)))
-    return list(found.values())
+    return list(results.values())
 
 
 def all_generators(*holders: Any) -> list[np.random.Generator]:

@@ -132,10 +132,10 @@ def _work(connection: Connection, others: list[Connection], number: int, count: 
     while (task := tasks.get()) is not None:
         try:
             fetcher.seeds.start(task.bases, task.number)
-            made: tuple[Any, ...] = (task.number, fetcher(task.indices))
+            results: tuple[Any, ...] = (task.number, fetcher(task.indices))
         except Exception as error:
-            made = _failure(error, f"in worker process {number}, batch {task.number}")
-        if not _send(connection, made):
+            results = _failure(error, f"in worker process {number}, batch {task.number}")
+        if not _send(connection, results):
             return
 
 
@@ -219,21 +219,21 @@ class Workers:
         """The batches of tasks, in order, up to `prefetch` of each process made in advance."""
         self._drop_stale(timeout)
         count = len(self.processes)
-        asked = given = 0
+        sent = received = 0
         more = True
         while True:
-            while more and asked - given < prefetch * count:
+            while more and sent - received < prefetch * count:
                 task = next(tasks, None)
                 if task is None:
                     more = False
                 else:
-                    self._ask(asked % count, task)
-                    asked += 1
-            if given == asked:
+                    self._ask(sent % count, task)
+                    sent += 1
+            if received == sent:
                 return
-            made = self._answer(given % count, timeout)
-            given += 1
-            yield made
+            result = self._answer(received % count, timeout)
+            received += 1
+            yield result
 
     def _ask(self, number: int, task: Task) -> None:
         try:
@@ -254,15 +254,15 @@ class Workers:
         try:
             if not connection.poll():
                 raise EOFError
-            made = connection.recv()
+            result = connection.recv()
         except (EOFError, ConnectionResetError):
             raise self._dead(number) from None
         self._waiting[number] -= 1
-        if made[0] is None:
-            _, error, text, where = made
+        if result[0] is None:
+            _, error, text, where = result
             error.add_note(f"{where} of a DataLoader")
             raise error from Remote(text)
-        return made[1]
+        return result[1]
 
     def _drop_stale(self, timeout: float) -> None:
         """Take what is left of a pass that was given up."""

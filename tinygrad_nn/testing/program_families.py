@@ -25,7 +25,7 @@ def _families(group: str, *bodies: str) -> list[Family]:
 
 def _layers(*pairs: tuple[str, str]) -> list[Family]:
     """A module and its call, which must fit `a`."""
-    return [Family(f"layer: {made}", call, f"{{m}} = {made}\nmodules.append({{m}})") for made, call in pairs]
+    return [Family(f"layer: {result}", call, f"{{m}} = {result}\nmodules.append({{m}})") for result, call in pairs]
 
 
 FAMILIES: list[Family] = [

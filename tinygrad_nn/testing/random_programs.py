@@ -86,7 +86,7 @@ class RandomProgram:
         names = [name for name, _, _ in self.arguments]
         setup = list(dict.fromkeys(text for line in self.lines for text in line.setup))
         body = [text for line in self.lines for text in line.body]
-        made = [name for line in self.lines for name in line.makes] or names
+        result = [name for line in self.lines for name in line.makes] or names
         params = "[p for m in modules for p in m.parameters()]"
         lines = [
             *_HEADER.splitlines(),
@@ -98,7 +98,7 @@ class RandomProgram:
             "    modules = []",
             *(f"    {text}" for text in setup),
         ]
-        aggregate = " + ".join(f"weigh({name})" for name in made)
+        aggregate = " + ".join(f"weigh({name})" for name in result)
         if self.kind == "training":
             lines += [
                 "    w = nn.Parameter(tg.tensor(0.75))",
@@ -107,7 +107,7 @@ class RandomProgram:
             ]
         lines += ["", f"    def forward({', '.join(names)}):", *(f"        {text}" for text in body)]
         if self.kind == "values":
-            lines += [f"        return [{', '.join(made)}]", "", "    step = forward"]
+            lines += [f"        return [{', '.join(result)}]", "", "    step = forward"]
         else:
             lines += [f"        return {aggregate}", ""]
         if self.kind == "gradients":
@@ -140,10 +140,10 @@ class RandomProgram:
         before = get_state()
         try:
             exec(compile(self.source, name, "exec"), space)  # noqa: S102 - text of this module's own
-            made: tuple[Callable[..., Any], Callable[[], list[Any]]] = space["make"]()
+            functions: tuple[Callable[..., Any], Callable[[], list[Any]]] = space["make"]()
         finally:
             set_state(before)
-        return made
+        return functions
 
     @cached_property
     def function(self) -> Callable[..., Any]:
@@ -153,15 +153,15 @@ class RandomProgram:
     def inputs(self, call: int = 0) -> tuple[Any, ...]:
         """Inputs of a call; each call has numbers of its own."""
         rng = np.random.default_rng((self.seed, call))
-        made: list[Any] = []
+        results: list[Any] = []
         for name, shape, dtype in self.arguments:
             if dtype == "float":
-                made.append(float(rng.uniform(0.3, 1.2)))
+                results.append(float(rng.uniform(0.3, 1.2)))
                 continue
             numbers = rng.integers(0, 3, shape) if dtype[0] == "i" else rng.uniform(-1.5, 1.5, shape)
             array = np.asarray(numbers, dtype)
-            made.append(array if name[0].isupper() else tensor(array))
-        return tuple(made)
+            results.append(array if name[0].isupper() else tensor(array))
+        return tuple(results)
 
     def difference(self, transform: Callable[[Any], Any], calls: int = 3) -> str:
         """How ``transform(function)`` differs from the function in calls one after the other; empty if it does not.
@@ -176,10 +176,10 @@ class RandomProgram:
                 other = transform(other)
                 for call in range(calls):
                     manual_seed(call)
-                    expected = plain(*(given := self.inputs(call)))
+                    expected = plain(*(inputs := self.inputs(call)))
                     manual_seed(call)
                     result = other(*(given_too := self.inputs(call)))
-                    old, new = [expected, plain_state(), given], [result, other_state(), given_too]
+                    old, new = [expected, plain_state(), inputs], [result, other_state(), given_too]
                     coarse = any(_array(x).dtype.char == "f" for x in flatten(old)[0])
                     for what, x, y in zip(("result", "state", "input"), old, new, strict=True):
                         fault = _difference(x, y, _TOLERANCE["f" if coarse else "d"])
@@ -263,18 +263,18 @@ def random_program(seed: int, steps: int = 7) -> RandomProgram:
 
 
 def _arguments(rng: np.random.Generator, kind: str) -> tuple[tuple[str, tuple[int, ...], str], ...]:
-    made = []
+    results = []
     for i in range(int(rng.integers(1, 4))):
         shape = _SHAPES[int(rng.integers(len(_SHAPES)))]
         name = ("x", "X")[int(rng.random() < 0.3 and bool(shape))] + str(i)
-        made.append((name, shape, "float32" if rng.random() < 0.25 else "float64"))
+        results.append((name, shape, "float32" if rng.random() < 0.25 else "float64"))
     if rng.random() < 0.3:
-        made.append(("f", (), "float"))
+        results.append(("f", (), "float"))
     if rng.random() < 0.3:
-        made.append((("k", "K")[int(rng.integers(2))], ((3,), (4,), (3, 4))[int(rng.integers(3))], "int64"))
-    if kind == "gradients" and not any(dtype.startswith("float6") or dtype == "float32" for *_, dtype in made):
-        made.append(("x9", (3,), "float64"))
-    return tuple(made)
+        results.append((("k", "K")[int(rng.integers(2))], ((3,), (4,), (3, 4))[int(rng.integers(3))], "int64"))
+    if kind == "gradients" and not any(dtype.startswith("float6") or dtype == "float32" for *_, dtype in results):
+        results.append(("x9", (3,), "float64"))
+    return tuple(results)
 
 
 def _grown(program: RandomProgram, rng: np.random.Generator, count: int) -> RandomProgram:
@@ -304,7 +304,7 @@ def _line(
     kinds: dict[str, list[str]] = {"f": [], "i": [], "u": [], "b": []}
     for name in known:
         kinds["u" if type(space[name]) is float else np.dtype(space[name].dtype).kind].append(name)
-    chosen: dict[str, Any] = {made: f"{made}{number}" for made in ("v", "u", "m")}
+    chosen: dict[str, Any] = {field: f"{field}{number}" for field in ("v", "u", "m")}
     chosen["c"] = f"{rng.uniform(0.1, 1):.4f}"
     for field, kind in (("a", "f"), ("b", "f"), ("i", "i"), ("f", "u")):
         if field not in fields:

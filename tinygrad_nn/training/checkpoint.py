@@ -184,8 +184,8 @@ class Folder:
         """The best network."""
         from ..tensor.files import load
 
-        found: dict[str, Any] = load(self.path / BEST)
-        return found
+        results: dict[str, Any] = load(self.path / BEST)
+        return results
 
     def start_anew(self) -> None:
         """Forget an earlier training."""

@@ -90,11 +90,11 @@ class Stepper:
 
     def _run(self, what: str, batch: Any) -> tuple[float, list[Any]]:
         if what == "train" and self._by_closure:
-            made = self._by_closure_step(batch)
+            result = self._by_closure_step(batch)
         else:
-            made = self._call(what, batch)
-        loss = made[0].item()
-        rest = self._measured(*made[1:]) if self.metrics and self.level != WHOLE else made[1:]
+            result = self._call(what, batch)
+        loss = result[0].item()
+        rest = self._measured(*result[1:]) if self.metrics and self.level != WHOLE else result[1:]
         return loss, [x.item() if hasattr(x, "item") else float(x) for x in rest]
 
     def _call(self, what: str, batch: Any) -> tuple[Any, ...]:
@@ -115,16 +115,16 @@ class Stepper:
                 lower = ORDINARY
             level, self.level = self.level, lower
             try:
-                made = self._call(what, batch)
+                result = self._call(what, batch)
                 if self.level == WITHOUT_METRICS:  # what is wrong with them otherwise too is no reason for a warning
-                    self._measured(*made[1:])
+                    self._measured(*result[1:])
             except Exception:
                 self.level = level
                 raise
             if self.level == lower:
                 part = "the metrics are" if lower == WITHOUT_METRICS else "the step is"
                 _warn(f"{part} not compiled, so training is slower; compile=False does without this warning.\n{reason}")
-            return made
+            return result
 
     def _measured(self, outputs: Any, targets: Any) -> list[Any]:
         with no_grad():
@@ -134,10 +134,10 @@ class Stepper:
         """The function for a kind of batch, and its arguments: the entries of a tuple or list one by one."""
         many = type(batch) in (tuple, list)
         key = (what, self.level, many)
-        found = self._made.get(key)
-        if found is None:
-            found = self._made[key] = self._make(*key)
-        return found, tuple(batch) if many else (batch,)
+        result = self._made.get(key)
+        if result is None:
+            result = self._made[key] = self._make(*key)
+        return result, tuple(batch) if many else (batch,)
 
     def _make(self, what: str, level: str, many: bool) -> Any:
         body = {"train": self._training, "evaluate": self._evaluation, "gradients": self._gradients}[what]
@@ -176,12 +176,12 @@ class Stepper:
 
         def closure() -> Any:
             if self._by_closure == "graph":  # for derivatives of the second order
-                made = self._evaluation(batch, self.level == WHOLE)
+                result = self._evaluation(batch, self.level == WHOLE)
             else:
-                made = self._call("gradients", batch)
+                result = self._call("gradients", batch)
             if not first:
-                first.append((made[0].detach(), *made[1:]))
-            return made[0]
+                first.append((result[0].detach(), *result[1:]))
+            return result[0]
 
         self.optimizer.step(closure)
         self._forget_gradients()
@@ -194,8 +194,8 @@ class Stepper:
 
     def _forward(self, batch: Any) -> tuple[Any, Any, Any]:
         if self.step is not None:
-            made = self.step(self.model, batch)
-            loss, outputs, targets = made if type(made) is tuple and len(made) == 3 else (made, None, None)
+            result = self.step(self.model, batch)
+            loss, outputs, targets = result if type(result) is tuple and len(result) == 3 else (result, None, None)
             if self.metrics and outputs is None:
                 raise ValueError("Trainer: with metrics, step(model, batch) must return (loss, outputs, targets)")
         else:
@@ -230,16 +230,16 @@ class Stepper:
             expected = self._forward(batch)[0].item()
         kept.restore(parameters=False)
         before = _recordings_of(self._made)
-        made = self._run("train", batch)
+        result = self._run("train", batch)
         if _recordings_of(self._made) != before:  # for this very call: a later one tells
-            return made
+            return result
         look, self._look = self._look, ""
-        if _close(made[0], expected):
-            return made
+        if _close(result[0], expected):
+            return result
         kept.restore()
         self._made.clear()
         again = self._run("train", batch)
-        if again[0] == made[0]:
+        if again[0] == result[0]:
             return again
         if look == ONCE and _close(again[0], expected):
             self._look = AGAIN
@@ -247,7 +247,7 @@ class Stepper:
         kept.restore()
         self.level = ORDINARY
         _warn(
-            f"the compiled step gave the loss {made[0]:.6g} where the ordinary one gives {expected:.6g}: it computes "
+            f"the compiled step gave the loss {result[0]:.6g} where the ordinary one gives {expected:.6g}: it computes "
             "something that compiled code does not notice (random numbers of numpy.random, numbers in lists and dicts, "
             "counters; see the page on compiling). The step is not compiled, so training is slower."
         )

@@ -229,9 +229,9 @@ class Trainer:
         """
         if self._folder is None:
             raise RuntimeError("Trainer: there is no best network to load; give fit() a checkpoint folder")
-        found = self._folder.read_best()
-        self.model.load_state_dict(found["model"])
-        row: dict[str, Any] = found["row"]
+        result = self._folder.read_best()
+        self.model.load_state_dict(result["model"])
+        row: dict[str, Any] = result["row"]
         return row
 
     # --- an epoch ----------------------------------------------------------------------------------------------------
@@ -248,11 +248,11 @@ class Trainer:
             if validation is not None:
                 before = self._state() if self._folder is not None else None
                 try:
-                    found = self._evaluated(validation, interrupt)
+                    result = self._evaluated(validation, interrupt)
                 except KeyboardInterrupt:
                     self._write(before)
                     raise
-                row |= {f"val_{name}": value for name, value in found.items()}
+                row |= {f"val_{name}": value for name, value in result.items()}
                 del before
             row["lr"] = float(self.optimizer.param_groups[0]["lr"]) if "lr" in self.optimizer.param_groups[0] else None
             bar.note(row)
@@ -450,5 +450,5 @@ def _watches(scheduler: Any) -> bool:
     """Whether a scheduler's step needs a figure."""
     from inspect import Parameter, signature
 
-    found = list(signature(scheduler.step).parameters.values())
-    return bool(found) and found[0].default is Parameter.empty and found[0].kind is not Parameter.VAR_POSITIONAL
+    result = list(signature(scheduler.step).parameters.values())
+    return bool(result) and result[0].default is Parameter.empty and result[0].kind is not Parameter.VAR_POSITIONAL

@@ -113,9 +113,9 @@ class Builder:
     def _add(self, step: Step) -> tuple[Any, ...]:
         general = self.patterns.get(ELEMENTWISE, ()) if step.op.elementwise and _is_registered(step.op) else ()
         for pattern in (*general, *self.patterns.get(step.name, ())):
-            found = pattern(self, step)
-            if found is not None:
-                return found if type(found) is tuple else (found,)
+            result = pattern(self, step)
+            if result is not None:
+                return result if type(result) is tuple else (result,)
         folded = self._folded(step)
         if folded is not None:
             return folded
@@ -149,8 +149,8 @@ class Builder:
                 out = step.op.kernel(*values, **step.params)
             except Exception:
                 return None  # raises when called, as it should
-        made = out if step.several else (out,)
-        return tuple([self._constant(x, var) for x, var in zip(made, step.outputs, strict=True)])
+        result = out if step.several else (out,)
+        return tuple([self._constant(x, var) for x, var in zip(result, step.outputs, strict=True)])
 
     def _constant(self, value: Any, like: Var) -> Any:
         if like.weak:

@@ -46,13 +46,13 @@ def _prune_scan(step: Step, needed: Collection[Var]) -> Step:
     past = [i for i in range(count, len(step.outputs)) if step.outputs[i] in needed]
     if not carry and not rows:
         rows = [0]
-    made = _with_results(body, [*range(carry), *rows])
+    result = _with_results(body, [*range(carry), *rows])
     held = range(consts, consts + carry)
-    kept = [i for i, x in enumerate(body.inputs) if i in held or _reads(made, x)]
-    made.inputs = [body.inputs[i] for i in kept]
+    kept = [i for i, x in enumerate(body.inputs) if i in held or _reads(result, x)]
+    result.inputs = [body.inputs[i] for i in kept]
     settings = {
         **params,
-        "body": made,
+        "body": result,
         "consts": sum(i < consts for i in kept),
         "history": tuple([params["history"][i - count] for i in past]),
     }
@@ -62,23 +62,23 @@ def _prune_scan(step: Step, needed: Collection[Var]) -> Step:
 
 def _prune_cond(step: Step, needed: Collection[Var]) -> Step:
     keep = [i for i, out in enumerate(step.outputs) if out in needed] or [0]
-    made = {name: _with_results(program, keep) for name, program in bodies(step).items()}
-    pairs = list(zip(*(step.params[name].inputs for name in made)))
-    kept = [i for i, xs in enumerate(pairs) if any(_reads(program, x) for program, x in zip(made.values(), xs))]
-    for place, program in enumerate(made.values()):
+    results = {name: _with_results(program, keep) for name, program in bodies(step).items()}
+    pairs = list(zip(*(step.params[name].inputs for name in results)))
+    kept = [i for i, xs in enumerate(pairs) if any(_reads(program, x) for program, x in zip(results.values(), xs))]
+    for place, program in enumerate(results.values()):
         program.inputs = [pairs[i][place] for i in kept]
     inputs = (step.inputs[0], *(step.inputs[1 + i] for i in kept))
-    return Step(step.op, inputs, {**step.params, **made}, tuple([step.outputs[i] for i in keep]), step.line)
+    return Step(step.op, inputs, {**step.params, **results}, tuple([step.outputs[i] for i in keep]), step.line)
 
 
 def _with_results(program: Program, keep: Sequence[int]) -> Any:
     """A body that computes some of another's results."""
-    made = Body(program.name)
-    made._count = program._count
-    made.inputs, made.steps = list(program.inputs), list(program.steps)
-    made.results = [program.results[i] for i in keep]
-    remove_dead(made)
-    return made
+    result = Body(program.name)
+    result._count = program._count
+    result.inputs, result.steps = list(program.inputs), list(program.steps)
+    result.results = [program.results[i] for i in keep]
+    remove_dead(result)
+    return result
 
 
 def _reads(program: Program, var: Var) -> bool:

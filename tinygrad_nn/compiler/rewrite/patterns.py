@@ -58,9 +58,9 @@ def _multiply(builder: Builder, step: Step) -> Any:
     if is_number(x) and not is_number(y):
         x, y = y, x
     if is_number(y, 1):
-        found = _same(step, x)
-        if found is not None:
-            return found
+        result = _same(step, x)
+        if result is not None:
+            return result
     if is_number(y, -1) and _same(step, x) is not None:
         return builder.add("negative", x)
     opposite = builder.made_by(x, "negative")
@@ -139,9 +139,9 @@ def _transposed_twice(builder: Builder, step: Step) -> Any:
 
 def _reshape(builder: Builder, step: Step) -> Any:
     (x,) = step.inputs
-    found = _same(step, x)
-    if found is not None:
-        return found
+    result = _same(step, x)
+    if result is not None:
+        return result
     inner = builder.made_by(x, "reshape")
     if inner is not None and type(inner.inputs[0]) is Var:
         return builder.put("reshape", inner.inputs, step.out.shape, step.out.dtype, step.params)

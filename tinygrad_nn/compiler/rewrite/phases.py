@@ -174,14 +174,14 @@ class Group:
             last = self._reshaped(builder, bias[0], (self.filters, 1))
             matrix = builder.put("concat", (matrix, last), (self.filters, height), self.dtype, {"axis": 1})
         self.phases = builder.put("matmul", (matrix, self.columns), (self.filters, phases * self.width), self.dtype)
-        apart = self._reshaped(builder, self.phases, (self.filters, phases, self.width))
+        grouped = self._reshaped(builder, self.phases, (self.filters, phases, self.width))
         over = {"axis": 1, "keepdims": False}
-        self.largest = builder.put("max", (apart,), (self.filters, self.width), self.dtype, over)
+        self.largest = builder.put("max", (grouped,), (self.filters, self.width), self.dtype, over)
         self.pooled = self.largest if self.relu is None else builder.add("maximum", self.largest, 0)
         n = len(self.counts)
-        apart = self._reshaped(builder, self.pooled, (self.filters, *self.counts, self.size))
+        grouped = self._reshaped(builder, self.pooled, (self.filters, *self.counts, self.size))
         axes = {"axes": (n + 1, *range(n + 1))}
-        return builder.put("permute_dims", (apart,), self.pool.out.shape, self.dtype, axes)
+        return builder.put("permute_dims", (grouped,), self.pool.out.shape, self.dtype, axes)
 
     def flattening(self, builder: Builder, step: Step) -> Any:
         """The pooled result with a row for each sample: the transpose of what there is."""
@@ -197,13 +197,13 @@ class Group:
         if self.relu is not None:
             positive = builder.add("greater", self.pooled, 0)
             g = builder.add("where", positive, g, 0)
-        made = builder.new.var(self.phases.shape, self.dtype)
+        result = builder.new.var(self.phases.shape, self.dtype)
         (self.of_phases,) = builder._add(
-            Step(share_among_phases, (g, self.phases, self.largest), {}, (made,), step.line)
+            Step(share_among_phases, (g, self.phases, self.largest), {}, (result,), step.line)
         )
-        made = builder.new.var(self.conv.out.shape, self.dtype)
+        result = builder.new.var(self.conv.out.shape, self.dtype)
         params = {"pool": self.windows, "counts": self.counts, "space": self.conv.out.shape[2:]}
-        return builder._add(Step(in_place, (self.of_phases,), params, (made,), step.line))[0]
+        return builder._add(Step(in_place, (self.of_phases,), params, (result,), step.line))[0]
 
     def _by_phase(self, builder: Builder, g: Var) -> Any:
         """The gradient of the pooled result, with a row for each filter and samples last."""
@@ -214,21 +214,21 @@ class Group:
             product = builder.made_by(d, "matmul")
             if product is not None and all(type(v) is Var and len(v.shape) == 2 for v in product.inputs):
                 a, b = (self._transposed(builder, v) for v in product.inputs)
-                turned = builder.put("matmul", (b, a), (height, self.size), self.dtype)
+                reversed_ = builder.put("matmul", (b, a), (height, self.size), self.dtype)
             else:
-                turned = self._transposed(builder, d)
-            return self._reshaped(builder, turned, (self.filters, self.width))
+                reversed_ = self._transposed(builder, d)
+            return self._reshaped(builder, reversed_, (self.filters, self.width))
         n = len(self.counts)
         last = builder.put("permute_dims", (g,), (*g.shape[1:], self.size), self.dtype, {"axes": (*range(1, n + 2), 0)})
         return self._reshaped(builder, last, (self.filters, self.width))
 
     def weights(self, builder: Builder, step: Step) -> Any:
         """The gradient of the weight."""
-        found = self._products(builder)
+        result = self._products(builder)
         if self.ones:
             key = (slice(None), slice(0, self.rows))
-            found = builder.put("index", (found,), (self.filters, self.rows), self.dtype, {"key": key})
-        return self._reshaped(builder, found, step.out.shape)
+            result = builder.put("index", (result,), (self.filters, self.rows), self.dtype, {"key": key})
+        return self._reshaped(builder, result, step.out.shape)
 
     def biases(self, builder: Builder, step: Step) -> Any:
         """The gradient of the bias."""
@@ -264,8 +264,8 @@ def patterns_for(program: Program, patterns: dict[str, list[Pattern]]) -> dict[s
         return patterns
 
     def replace(builder: Builder, step: Step) -> Any:
-        made = instead.pop(step.outputs[0], None)
-        return None if made is None else made(builder, step)
+        result = instead.pop(step.outputs[0], None)
+        return None if result is None else result(builder, step)
 
     return {**patterns, **{name: [replace, *patterns.get(name, [])] for name in names}}
 
@@ -327,9 +327,9 @@ def _is_closed(group: Group, users: Any, needed: set[Var]) -> bool:
     if relu is None:
         group.gradients = list(group.spread)
     else:
-        for made in [*(step.out for step in group.spread), *masks]:
-            for user in users.get(made, ()):
-                if not _is_rectifying(user, masks, group.spread) or made in needed:
+        for result in [*(step.out for step in group.spread), *masks]:
+            for user in users.get(result, ()):
+                if not _is_rectifying(user, masks, group.spread) or result in needed:
                     return False
                 if user not in group.gradients:
                     group.gradients.append(user)

@@ -30,12 +30,12 @@ def move_scales(program: Program, gradients: set[Var], free: list[Var]) -> None:
         if any(x in gradients for x in step.reads):
             gradients.update(step.outputs)
     demands, carriers = _demands(program, gradients, free)
-    made = {step.out for step in program.steps if len(step.outputs) == 1 and step.pure}
+    results = {step.out for step in program.steps if len(step.outputs) == 1 and step.pure}
     # From here on each of these variables holds what it held times its scale: nothing reads it otherwise.
     scaled = {
         var: next(iter(scales))
         for var, scales in demands.items()
-        if len(scales) == 1 and None not in scales and var in made
+        if len(scales) == 1 and None not in scales and var in results
     }
     _leave_large(program, scaled, carriers)
     if not scaled:
@@ -44,9 +44,9 @@ def move_scales(program: Program, gradients: set[Var], free: list[Var]) -> None:
     steps: list[Step] = []
     for step in program.steps:
         step.inputs = tuple([same.get(x, x) if type(x) is Var else x for x in step.inputs])
-        found = _scale_of(step)
-        if found is not None and scaled.get(step.inputs[found[0]]) is found[1] and step.out not in scaled:
-            same[step.out] = step.inputs[found[0]]
+        result = _scale_of(step)
+        if result is not None and scaled.get(step.inputs[result[0]]) is result[1] and step.out not in scaled:
+            same[step.out] = step.inputs[result[0]]
         elif len(step.outputs) == 1 and step.out in scaled:
             steps += _scaled(program, step, carriers.get(step), scaled)
         else:

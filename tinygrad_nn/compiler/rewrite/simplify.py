@@ -65,10 +65,10 @@ def rewritten(program: Program) -> Program:
 
 def _with_short_bodies(program: Program) -> Program:
     """The program with nothing in its loops and branches that is not read, and their bodies rewritten."""
-    made = copied(program)
-    needed = set(made.needed)
+    result = copied(program)
+    needed = set(result.needed)
     steps = []
-    for step in reversed(made.steps):
+    for step in reversed(result.steps):
         if any(out in needed for out in step.outputs):
             step = prune(step, needed)
         for name, body in bodies(step).items():
@@ -76,9 +76,9 @@ def _with_short_bodies(program: Program) -> Program:
             step.params = {**step.params, name: Builder(short, LOWER).build()}
         needed.update(step.reads)
         steps.append(step)
-    made.steps = steps[::-1]
-    check(made, "shortening loops and branches")
-    return made
+    result.steps = steps[::-1]
+    check(result, "shortening loops and branches")
+    return result
 
 
 def _lowered(program: Program, gradients: set[Var], witnesses: list[Var]) -> Program:
@@ -93,12 +93,12 @@ def _lowered(program: Program, gradients: set[Var], witnesses: list[Var]) -> Pro
 
 def copied(program: Program) -> Program:
     """A program whose steps can be changed without changing those of the other."""
-    made = Program(program.name)
-    made._count = program._count
-    made.inputs, made.state = list(program.inputs), list(program.state)
-    made.results, made.writes = list(program.results), dict(program.writes)
-    made.steps = [Step(s.op, s.inputs, s.params, s.outputs, s.line, s.several) for s in program.steps]
-    return made
+    result = Program(program.name)
+    result._count = program._count
+    result.inputs, result.state = list(program.inputs), list(program.state)
+    result.results, result.writes = list(program.results), dict(program.writes)
+    result.steps = [Step(s.op, s.inputs, s.params, s.outputs, s.line, s.several) for s in program.steps]
+    return result
 
 
 def follow(recording: Recording, program: Program, *others: Program) -> None:

@@ -260,15 +260,15 @@ def _pull_scan(
     history: tuple[int, ...],
 ) -> list[Any]:
     """A loop the other way: gradients of the carry go from step to step, those of the consts are summed up."""
-    given = [as_tensor(x) for x in inputs]
-    fixed, xs = given[:consts], given[consts + carry :]
+    args = [as_tensor(x) for x in inputs]
+    fixed, xs = args[:consts], args[consts + carry :]
     gradients = _present(g)
     end, rows, past = gradients[:carry], gradients[carry : len(body.results)], gradients[len(body.results) :]
     floats = _floats(body, consts, carry)
     wanted = _wanted(needed, consts, carry, floats)
     summed = wanted[: len(wanted) - len(floats) - sum(needed[consts + carry :])]
     given_rows = [row for row in (*rows, *past) if row is not None]
-    found: list[Any] = []
+    result: list[Any] = []
 
     def step(states: list[Any], slices: list[Any]) -> list[Any]:
         rest = iter(slices)
@@ -277,11 +277,11 @@ def _pull_scan(
         seeds = [None] * carry
         for i, state in zip(floats, states):
             seeds[i] = state
-        found[:] = pull(body, [*fixed, *h, *x], wanted, [*seeds, *row])
-        sums = [old if part is None else old + part for old, part in zip(states[len(floats) :], found)]
-        back = [_add(part, before[i]) for i, part in zip(floats, found[len(summed) :])]
+        result[:] = pull(body, [*fixed, *h, *x], wanted, [*seeds, *row])
+        sums = [old if part is None else old + part for old, part in zip(states[len(floats) :], result)]
+        back = [_add(part, before[i]) for i, part in zip(floats, result[len(summed) :])]
         back = [_zeros(body.inputs[consts + i]) if part is None else part for i, part in zip(floats, back)]
-        return [*back, *sums, *(part for part in found[len(summed) + len(floats) :] if part is not None)]
+        return [*back, *sums, *(part for part in result[len(summed) + len(floats) :] if part is not None)]
 
     with mode("recording", _recorded(g, inputs)):
         start = [_zeros(body.inputs[consts + i]) if end[i] is None else end[i] for i in floats]
@@ -289,10 +289,10 @@ def _pull_scan(
         pasts = [as_tensor(x) for x in _parts(out)[len(body.results) :]]
         last, stacked = record_scan(step, start, [*xs, *pasts, *given_rows], length, not reverse)
     ready = iter(stacked)
-    moved = [None if part is None else next(ready) for part in found[len(summed) + len(floats) :]]
+    moved = [None if part is None else next(ready) for part in result[len(summed) + len(floats) :]]
     results = dict(zip([*(consts + i for i in floats), *summed], last))
     results.update(zip(wanted[len(summed) + len(floats) :], moved))
-    for i, part in zip(summed, found):
+    for i, part in zip(summed, result):
         if part is None:
             results[i] = None
     return [results.get(i) if n else None for i, n in enumerate(needed)]
@@ -302,19 +302,19 @@ def _pull_cond(
     needed: tuple[bool, ...], g: Any, out: Any, pred: Any, *operands: Any, then: Program, otherwise: Program
 ) -> list[Any]:
     """The choice between the derivatives of the branches."""
-    given, seeds = [as_tensor(x) for x in operands], _present(g)
+    inputs, seeds = [as_tensor(x) for x in operands], _present(g)
     wanted = [i for i, n in enumerate(needed[1:]) if n]
 
     def back(program: Program) -> Flat:
         def branch() -> list[Any]:
-            found = pull(program, given, wanted, seeds)
-            return [_zeros(program.inputs[i]) if part is None else part for i, part in zip(wanted, found)]
+            result = pull(program, inputs, wanted, seeds)
+            return [_zeros(program.inputs[i]) if part is None else part for i, part in zip(wanted, result)]
 
         return branch
 
     with mode("recording", _recorded(g, operands)):
-        found = dict(zip(wanted, record_cond(pred, back(then), back(otherwise))))
-    return [None, *(found.get(i) for i in range(len(operands)))]
+        result = dict(zip(wanted, record_cond(pred, back(then), back(otherwise))))
+    return [None, *(result.get(i) for i in range(len(operands)))]
 
 
 def _pull_while(
@@ -328,7 +328,7 @@ def _pull_while(
     history: bool,
 ) -> list[Any]:
     """The way back through the history, with the derivative of the body at each entry."""
-    given = [as_tensor(x) for x in inputs]
+    args = [as_tensor(x) for x in inputs]
     carry = len(body.results)
     floats = _floats(body, consts, carry)
     wanted = _wanted(needed, consts, carry, floats)
@@ -339,17 +339,17 @@ def _pull_while(
         seeds = [None] * carry
         for i, state in zip(floats, states):
             seeds[i] = state
-        found = pull(body, [*given[:consts], *entry], wanted, seeds)
-        sums = [old if part is None else old + part for old, part in zip(states[len(floats) :], found)]
-        back = zip(floats, found[len(summed) :])
+        result = pull(body, [*args[:consts], *entry], wanted, seeds)
+        sums = [old if part is None else old + part for old, part in zip(states[len(floats) :], result)]
+        back = zip(floats, result[len(summed) :])
         return [*(_zeros(body.inputs[consts + i]) if part is None else part for i, part in back), *sums]
 
     with mode("recording", _recorded(g, inputs)):
         start = [_zeros(body.inputs[consts + i]) if end[i] is None else end[i] for i in floats]
         start += [_zeros(body.inputs[i]) for i in summed]
-        last = _record_unwind(step, start, out[-1], given[consts:])
-    found = dict(zip([*(consts + i for i in floats), *summed], last))
-    return [found.get(i) if n else None for i, n in enumerate(needed)]
+        last = _record_unwind(step, start, out[-1], args[consts:])
+    result = dict(zip([*(consts + i for i in floats), *summed], last))
+    return [result.get(i) if n else None for i, n in enumerate(needed)]
 
 
 def _pull_unwind(needed: tuple[bool, ...], g: Any, out: Any, *inputs: Any, body: Program, consts: int) -> list[Any]:
@@ -369,7 +369,7 @@ def _push_while(
     tangents: Sequence[Any], out: Any, *inputs: Any, test: Program, body: Program, consts: int, history: bool
 ) -> Any:
     """The loop once more, with the tangents of what it carries."""
-    given, along = [as_tensor(x) for x in inputs], [as_tensor(x) for x in tangents]
+    args, along = [as_tensor(x) for x in inputs], [as_tensor(x) for x in tangents]
     carry = len(body.results)
     floats = _floats(body, consts, carry)
 
@@ -377,17 +377,17 @@ def _push_while(
         directions = [*along[:consts], *[None] * carry]
         for i, state in zip(floats, states[carry:]):
             directions[consts + i] = state
-        outs, pushed = push(body, [*given[:consts], *states[:carry]], directions)
+        outs, pushed = push(body, [*args[:consts], *states[:carry]], directions)
         return [*outs, *(_zeros(body.results[i]) if pushed[i] is None else pushed[i] for i in floats)]
 
     with mode("recording", _recorded(tangents, inputs)):
         start = [_zeros(body.inputs[consts + i]) if (t := along[consts + i]) is None else t for i in floats]
         last = record_while(
-            lambda states: replay(test, [*given[:consts], *states[:carry]]), step, [*given[consts:], *start]
+            lambda states: replay(test, [*args[:consts], *states[:carry]]), step, [*args[consts:], *start]
         )
     pushed = dict(zip(floats, last[carry:]))
-    made = tuple([pushed[i] if i in pushed else np.zeros(var.shape, var.dtype) for i, var in enumerate(body.results)])
-    return made if carry > 1 or history else made[0]
+    result = tuple([pushed[i] if i in pushed else np.zeros(var.shape, var.dtype) for i, var in enumerate(body.results)])
+    return result if carry > 1 or history else result[0]
 
 
 while_loop.forward_derivative(_push_while)

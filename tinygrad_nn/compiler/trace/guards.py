@@ -138,20 +138,20 @@ class VariableGuard(Guard):
 
     def write(self, code: Code) -> None:
         held, key = code.hold("g", self.holder), self.key
-        found = code.hold("found", self.found)
+        expected = code.hold("found", self.found)
         if key == "()":
             keywords = "" if self.holder.__kwdefaults__ is None else f" and {code.hold('g', self.holds)}()"
             now = f"{held}.__code__ is {code.hold('code', self.found[0])}"
             now += f" and {held}.__defaults__ is {code.hold('defaults', self.found[1])}"
             code.unless(now + (keywords or f" and {held}.__kwdefaults__ is None"))
         elif key == "*":
-            code.unless(f"{held} == {found}")
+            code.unless(f"{held} == {expected}")
         elif not key:
-            code.unless(f"{held}.cell_contents is {found}")
+            code.unless(f"{held}.cell_contents is {expected}")
         elif key.startswith("."):
-            code.unless(f"getattr({held}, {key[1:]!r}, MISS) is {found}")
+            code.unless(f"getattr({held}, {key[1:]!r}, MISS) is {expected}")
         else:
-            code.unless(f"{held}.get({key!r}, MISS) is {found}")
+            code.unless(f"{held}.get({key!r}, MISS) is {expected}")
 
     def holds(self) -> bool:
         holder: Any = self.holder
@@ -175,8 +175,8 @@ class _Same:
 
     def __eq__(self, other: object) -> bool:
         mine = self._objects
-        found: Any = other.values() if isinstance(other, dict) else other
-        return isinstance(found, Collection) and len(mine) == len(found) and all(map(operator.is_, mine, found))
+        values: Any = other.values() if isinstance(other, dict) else other
+        return isinstance(values, Collection) and len(mine) == len(values) and all(map(operator.is_, mine, values))
 
     __hash__ = object.__hash__
 

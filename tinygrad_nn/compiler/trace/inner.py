@@ -83,14 +83,14 @@ class Inner(Recorder):
         """Run the body; the variables of its results."""
         try:
             with mode("store", self), np.errstate(all="ignore"):
-                found = [self._result(x) for x in function(*args)]
+                results = [self._result(x) for x in function(*args)]
         finally:
             self.restore()
         self._check_writes()
         self._check_hooks()
-        self.program.results = found
+        self.program.results = results
         remove_dead(self.program)
-        return found
+        return results
 
     def _result(self, x: Any) -> Var:
         if isinstance(x, np.ndarray):
@@ -110,8 +110,8 @@ class Inner(Recorder):
         """As `Recorder.compute`, with what comes from outside captured, and cut where the graph was let go."""
         values, out = super().compute(op, inputs, [self._seen(x, v) for x, v in zip(inputs, values)], settings)
         flows = op.differentiable and any(type(x) is Traced and self.flows[x.variable] for x in values)
-        for made in out if type(out) is tuple else (out,):
-            self.flows[made.variable] = flows and made.variable.dtype.kind in "fc"
+        for result in out if type(out) is tuple else (out,):
+            self.flows[result.variable] = flows and result.variable.dtype.kind in "fc"
         return values, out
 
     def read(self, tensor: Any) -> Traced:
@@ -264,10 +264,10 @@ def close(inners: Sequence[Inner]) -> tuple[list[Any], list[list[Var]]]:
     """What bodies read from outside, all of them the same: the values there, and for each body the inputs here."""
     read = {x for inner in inners for step in inner.program.steps for x in step.reads}
     read.update(x for inner in inners for x in inner.program.results)
-    found: dict[Any, Traced] = {}
+    results: dict[Any, Traced] = {}
     for inner in inners:
-        found.update((key, outer) for key, (outer, here) in inner.captured.items() if here.variable in read)
-    values = [traced if node is None else tensor_at(node, traced) for (_, node), traced in found.items()]
+        results.update((key, outer) for key, (outer, here) in inner.captured.items() if here.variable in read)
+    values = [traced if node is None else tensor_at(node, traced) for (_, node), traced in results.items()]
     inputs = []
     for inner in inners:
         known = inner.captured
@@ -275,7 +275,7 @@ def close(inners: Sequence[Inner]) -> tuple[list[Any], list[list[Var]]]:
         inputs.append(
             [
                 known[key][1].variable if key in known else make(x.shape, x.dtype, "input", weak=x.variable.weak)
-                for key, x in found.items()
+                for key, x in results.items()
             ]
         )
     return values, inputs

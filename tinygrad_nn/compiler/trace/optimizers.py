@@ -82,8 +82,8 @@ class Memory(dict[Tensor, "Entries"]):
         self._source: tuple[Any, ...] = optimizer, optimizer.state, lift
 
     def __missing__(self, p: Tensor) -> Entries:
-        self[p] = found = Entries(p, *self._source)
-        return found
+        self[p] = result = Entries(p, *self._source)
+        return result
 
     def release(self, settled: Callable[[Any], Any]) -> None:
         """Let the stand-ins go, and the recorder with them."""
@@ -114,9 +114,9 @@ class Entries(dict[str, Any]):
         self[name] = value
         if isinstance(value, np.ndarray | np.generic | int | float) and not isinstance(value, bool):
             assert self._lift is not None
-            self[name] = made = self._lift(EntryPlace(self.optimizer, self.parameter, name), value, name)
-            made.shared = True
-            self._starts[name] = made.variable
+            self[name] = result = self._lift(EntryPlace(self.optimizer, self.parameter, name), value, name)
+            result.shared = True
+            self._starts[name] = result.variable
 
     def setdefault(self, name: str, start: Any = None) -> Any:
         """One of the entries; where there is none yet, `start` is put there for all later calls too."""

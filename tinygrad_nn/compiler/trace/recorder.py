@@ -118,19 +118,19 @@ class Recorder(Store):
             out = out.item()
         var = self.program.var(np.shape(out), np.asarray(out).dtype if weak else out.dtype, weak=weak)
         self._append(Step(op, recorded, settings, (var,)))
-        made = self.traced(var, out)
+        result = self.traced(var, out)
         if type(out) is np.ndarray:
             for x in lifted:
                 if type(x) is Traced and type(x.value) is np.ndarray and np.may_share_memory(out, x.value):
-                    made.show_memory_of(x)
+                    result.show_memory_of(x)
                     break
-        return lifted, made
+        return lifted, result
 
     def traced(self, var: Var, value: Any) -> Traced:
         """A new stand-in, which nothing outside may hold on to."""
-        made = Traced(var, value)
-        self._made.append(ref(made))
-        return made
+        result = Traced(var, value)
+        self._made.append(ref(result))
+        return result
 
     def _append(self, step: Step) -> None:
         frame: Any = sys._getframe(2)
@@ -191,10 +191,10 @@ class Recorder(Store):
         if known is not None and known[0]() is tensor and known[1] is value:
             return known[2]
         var = self.program.var(np.shape(value), value.dtype, "state")
-        made = self.traced(var, value)
-        self._lifted[id(tensor)] = (ref(tensor), value, made)
+        result = self.traced(var, value)
+        self._lifted[id(tensor)] = (ref(tensor), value, result)
         self._all_lifted.append((ref(tensor), value, var))
-        return made
+        return result
 
     def looked_at(self, x: Any) -> None:
         """Python took the numbers of a Tensor or an array: one from outside must have the same at every call."""
@@ -299,20 +299,22 @@ class Recorder(Store):
         self, step: Flat, carry: Any, rows: Any, length: int, reverse: bool, stack: Callable[[Any], Any]
     ) -> tuple[list[Any], list[Any]]:
         """Record a loop of fixed length."""
-        found: tuple[list[Any], list[Any]] = self.control.record_scan(step, carry.leaves, rows.leaves, length, reverse)
-        return found
+        results: tuple[list[Any], list[Any]] = self.control.record_scan(
+            step, carry.leaves, rows.leaves, length, reverse
+        )
+        return results
 
     def cond(self, chosen: Any, then: Flat, otherwise: Flat, compare: Callable[[], None]) -> Iterable[Any]:
         """Record a choice; one that is known already is made at once."""
         if not isinstance(chosen, Tensor | Traced):
             return super().cond(chosen, then, otherwise, compare)
-        found: list[Any] = self.control.record_cond(chosen, then, otherwise, compare)
-        return found
+        results: list[Any] = self.control.record_cond(chosen, then, otherwise, compare)
+        return results
 
     def while_loop(self, test: Flat, step: Flat, carry: Any) -> Iterable[Any]:
         """Record a loop that goes on while a condition holds."""
-        found: list[Any] = self.control.record_while(test, step, carry.leaves)
-        return found
+        results: list[Any] = self.control.record_while(test, step, carry.leaves)
+        return results
 
     # --- random numbers ----------------------------------------------------------------------------------------------
 

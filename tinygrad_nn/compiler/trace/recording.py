@@ -168,20 +168,20 @@ def record(
         elif argument.kind == "array":
             traced.shared = True  # so that a change in place is seen
         stand_ins.append(stand_in)
-    given = unflatten(structure, stand_ins)
+    inputs = unflatten(structure, stand_ins)
     hold()  # but for the function itself: what it binds to stand-ins is to be whole again whatever interrupts it
     try:
         with mode("store", recorder):
             release()
-            out = _run(function, given)
-            _check_unchanged(given, structure, stand_ins, arguments, program, names)
+            out = _run(function, inputs)
+            _check_unchanged(inputs, structure, stand_ins, arguments, program, names)
             results, returned = flatten(out)
-            found = [_result(x, recorder) for x in results]
+            result = [_result(x, recorder) for x in results]
             live = [_is_live(x) for x in results]
             hold()
         touched = [i for i, (t, _) in tensors.items() if recorder.touched(t) or recorder.touched(leaves[i])]
         touched = [i for i in tensors if any(leaves[i] is leaves[k] for k in touched)]
-        del out, results, given
+        del out, results, inputs
     except BaseException:
         hold()
         recorder.restore()
@@ -197,7 +197,7 @@ def record(
     try:
         recorder.check()
         recorder.finish()
-        program.results[:0] = [var for kind, var in found if kind != "fixed"]
+        program.results[:0] = [var for kind, var in result if kind != "fixed"]
         check(program)
         release()
     except BaseException:
@@ -213,7 +213,7 @@ def record(
         recorder.writes,
         recorder.cleared,
         recorder.guards,
-        found,
+        result,
         returned,
         recorder.forget,
         live,
@@ -232,8 +232,8 @@ def _check_unchanged(
     names: Sequence[str],
 ) -> None:
     """Raise if a function has changed what it was given, which its caller would see: compiled code does not do it."""
-    leaves, found = flatten(given)
-    if found != structure or any(x is not y for x, y in zip(leaves, stand_ins, strict=True)):
+    leaves, result = flatten(given)
+    if result != structure or any(x is not y for x, y in zip(leaves, stand_ins, strict=True)):
         raise TypeError(
             f"compile: {program.name} puts something into a list or dict that it was given, or takes something out; "
             "that happens while recording only. Return what is new, and put it there outside."

@@ -34,26 +34,26 @@ def replay(program: Program, values: Sequence[Any]) -> list[Any]:
 def pull(program: Program, inputs: Sequence[Any], wanted: Sequence[int], seeds: Sequence[Any]) -> list[Any]:
     """Gradients of the wanted inputs of a program, given those of its results; None where there is none."""
     start = next_order()
-    given = list(inputs)
+    args = list(inputs)
     for i in wanted:
-        given[i] = _differentiable(given[i])
+        args[i] = _differentiable(args[i])
     with mode("recording", True):
-        outs = replay(program, given)
+        outs = replay(program, args)
     grads = seeds_of(outs, seeds)
     record = modes.recording and any(isinstance(seed, Tensor) and seed._node is not None for seed in grads.values())
-    nodes = [given[i]._node for i in wanted]
-    found = reverse(grads, targets=nodes, record=record, since=start) if grads else {}
-    return [as_tensor(found.get(node)) for node in nodes]
+    nodes = [args[i]._node for i in wanted]
+    result = reverse(grads, targets=nodes, record=record, since=start) if grads else {}
+    return [as_tensor(result.get(node)) for node in nodes]
 
 
 def push(program: Program, inputs: Sequence[Any], tangents: Sequence[Any]) -> tuple[list[Any], list[Any]]:
     """Results of a program, and their derivatives along tangents of its inputs; None where there is none."""
     start = next_order()
-    given = [x if t is None else _differentiable(x) for x, t in zip(inputs, tangents, strict=True)]
+    args = [x if t is None else _differentiable(x) for x, t in zip(inputs, tangents, strict=True)]
     with mode("recording", True):
-        outs = replay(program, given)
+        outs = replay(program, args)
     roots = [out._node if isinstance(out, Tensor) else None for out in outs]
-    seeds: dict[Any, Any] = {x._node: t for x, t in zip(given, tangents, strict=True) if t is not None}
+    seeds: dict[Any, Any] = {x._node: t for x, t in zip(args, tangents, strict=True) if t is not None}
     pushed = push_forward([root for root in roots if root is not None], seeds, start)
     return outs, [None if root is None else as_tensor(pushed.get(root)) for root in roots]
 
@@ -61,8 +61,8 @@ def push(program: Program, inputs: Sequence[Any], tangents: Sequence[Any]) -> tu
 def _differentiable(x: Any) -> Tensor:
     """A Tensor of the same value, to differentiate with respect to."""
     if modes.recording and x._node is not None:
-        made: Tensor = alias(x)
-        return made
+        result: Tensor = alias(x)
+        return result
     tensor = plain_tensor(read(x))
     tensor._node = leaf(tensor)
     return tensor

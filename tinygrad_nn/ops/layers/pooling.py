@@ -62,9 +62,9 @@ def spread_to_maxima(g, x, out, *, window, stride=None, padding=0, dilation=1):
     chosen, count = _chosen(x, out, window, stride, padding, dilation)
     share = g if _at_most_one(count) else g / np.maximum(count, 1).astype(g.dtype)
     whole = np.zeros((*x.shape[:2], *[n + a + b for n, (a, b) in zip(x.shape[2:], padding)]), share.dtype)
-    apart = all(map(int.__gt__, stride, [d * (k - 1) for k, d in zip(window, dilation)]))
+    disjoint = all(map(int.__gt__, stride, [d * (k - 1) for k, d in zip(window, dilation)]))
     for place, is_chosen in zip(_places(out.shape[2:], window, stride, dilation), chosen):
-        if apart:
+        if disjoint:
             _where(is_chosen, share, whole[place])
         else:
             whole[place] += _where(is_chosen, share, None)
@@ -74,8 +74,8 @@ def spread_to_maxima(g, x, out, *, window, stride=None, padding=0, dilation=1):
 def _where(chosen: Any, x: Any, out: Any) -> Any:
     """`x` where it is chosen, else 0: times 0 or 1 as integers, in a fraction of the time that `numpy.where` takes."""
     if x.dtype.char not in "efd":
-        found = np.where(chosen, x, x.dtype.type(0))
-        return found if out is None else np.copyto(out, found)
+        result = np.where(chosen, x, x.dtype.type(0))
+        return result if out is None else np.copyto(out, result)
     bits = np.dtype(f"i{x.itemsize}")
     if out is None:
         return np.multiply(x.view(bits), chosen).view(x.dtype)
@@ -149,13 +149,13 @@ def max_pool_indices(x, *, window, stride=None, padding=0, dilation=1):
     order = padded(np.arange(np.prod(space, dtype=np.intp)).reshape(1, 1, *space), padding, -1)
     counts = window_counts(whole.shape[2:], window, stride, ((0, 0),) * len(space), dilation)
     best = np.zeros((*x.shape[:2], *counts), x.dtype)
-    found = np.full(best.shape, -1, np.int64)
+    result = np.full(best.shape, -1, np.int64)
     for place in _places(counts, window, stride, dilation):
         value, index = whole[place], order[place]
-        better = ((found < 0) | (value > best) | ((value != value) & (best == best))) & (index >= 0)
+        better = ((result < 0) | (value > best) | ((value != value) & (best == best))) & (index >= 0)
         best = np.where(better, value, best)
-        found = np.where(better, index, found)
-    return found
+        result = np.where(better, index, result)
+    return result
 
 
 # --- the mean --------------------------------------------------------------------------------------------------------

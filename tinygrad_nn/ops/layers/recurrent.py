@@ -28,12 +28,12 @@ def steps_of(sizes: Any, rows: int) -> list[tuple[int, int]]:
     """First row of each step, and the row after its last."""
     if isinstance(sizes, int):
         return [(start, start + sizes) for start in range(0, rows, sizes)] if rows else []
-    found = []
+    results = []
     start = 0
     for size in sizes:
-        found.append((start, start + size))
+        results.append((start, start + size))
         start += size
-    return found
+    return results
 
 
 def by_step(rows: Any, sizes: Any, axis: int = 0) -> list[Any]:
@@ -65,10 +65,10 @@ def former_rows(first: Any, rows: Any, sizes: Any) -> Any:
 def later_rows(rows: Any, sizes: Any) -> Any:
     """For each row that of the same sample one step later, zeros after its last."""
     steps = steps_of(sizes, rows.shape[0])
-    found = []
+    results = []
     for (start, stop), (_, after) in zip(steps, [*steps[1:], (0, rows.shape[0])]):
-        found += [rows[stop:after], np.zeros((2 * stop - start - after, rows.shape[1]), rows.dtype)]
-    return concat(found) if found else rows
+        results += [rows[stop:after], np.zeros((2 * stop - start - after, rows.shape[1]), rows.dtype)]
+    return concat(results) if results else rows
 
 
 def last_rows_into(out: Any, rows: Any, sizes: Any) -> None:
@@ -82,15 +82,15 @@ def last_rows_into(out: Any, rows: Any, sizes: Any) -> None:
 
 def groups_of(sizes: Any, rows: int, width: int) -> list[list[tuple[int, int]]]:
     """The steps from the last to the first, in groups of which the parts stay in the processor's cache."""
-    found: list[list[tuple[int, int]]] = []
+    results: list[list[tuple[int, int]]] = []
     left = 0
     for start, stop in reversed(steps_of(sizes, rows)):
         left -= (stop - start) * width
         if left < 0:
-            found.append([])
+            results.append([])
             left = 8192
-        found[-1].append((start, stop))
-    return found
+        results[-1].append((start, stop))
+    return results
 
 
 def check_shapes(x: Any, states: Any, w_ih: Any, w_hh: Any, biases: Any, sizes: Any) -> None:
@@ -98,13 +98,13 @@ def check_shapes(x: Any, states: Any, w_ih: Any, w_hh: Any, biases: Any, sizes: 
     batch, hidden = states[0].shape
     wide = w_hh.shape[0]
     uneven = x.shape[0] % max(batch, 1) if isinstance(sizes, int) else x.shape[0] - sum(sizes)
-    given = sizes if isinstance(sizes, int) else sizes[0]
+    first = sizes if isinstance(sizes, int) else sizes[0]
     if (
         w_ih.shape != (wide, x.shape[-1])
         or w_hh.shape != (wide, hidden)
         or any(b.shape != (wide,) for b in biases)
         or any(s.shape != (batch, hidden) for s in states)
-        or given != batch
+        or first != batch
         or uneven
     ):
         shapes = ", ".join(str(a.shape) for a in (x, *states, w_ih, w_hh, *biases))
@@ -149,9 +149,9 @@ def weight_gradients(needed: Any, dz_x: Any, dz_h: Any, x: Any, former: Any, w_i
     """Gradients of x, and of the weights and biases, from those of all sums x·W_ihᵀ + b_ih and h·W_hhᵀ + b_hh."""
     of_x = dz_x @ w_ih if needed[0] else None
     *_, of_ih, of_hh = needed[: len(needed) - biases]
-    found = [dz_x.T @ x if of_ih else None, dz_h.T @ former if of_hh else None]
+    results = [dz_x.T @ x if of_ih else None, dz_h.T @ former if of_hh else None]
     both = zip(needed[len(needed) - biases :], (dz_x, dz_h))
-    return of_x, [*found, *[dz.sum(0) if wanted else None for wanted, dz in both]]
+    return of_x, [*results, *[dz.sum(0) if wanted else None for wanted, dz in both]]
 
 
 # --- the plain layer -------------------------------------------------------------------------------------------------
@@ -213,12 +213,12 @@ def _rnn_adjoint_in_ops(g: Any, h: Any, w_hh: Any, hs: Any, sizes: Any, relu: bo
     """The same in operations, which have derivatives."""
     slope = where(hs > 0, 1.0, 0.0).astype(hs.dtype) if relu else 1 - hs * hs
     back = g[1]
-    found = []
+    results = []
     for start, stop in reversed(steps_of(sizes, hs.shape[0])):
         new = in_step(g[0], start, stop, back[: stop - start]) * slope[start:stop]
-        found.append(new)
+        results.append(new)
         back = running(back, new @ w_hh)
-    return from_last(found, hs.shape[1]), back
+    return from_last(results, hs.shape[1]), back
 
 
 def _rnn_rule(

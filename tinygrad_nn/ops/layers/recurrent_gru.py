@@ -41,9 +41,9 @@ def _products(x: Any, weight: Any, bias: Any, out: Any) -> None:
     _gates_apart(weight, by_gate)
     np.matmul(x, by_gate.transpose(0, 2, 1), out=out)
     if bias is not None:
-        made = np.empty((3, 1, out.shape[2]), out.dtype)
-        _gates_apart(bias, made[:, 0])
-        out += made
+        result = np.empty((3, 1, out.shape[2]), out.dtype)
+        _gates_apart(bias, result[:, 0])
+        out += result
 
 
 @op(formula="gru({x})")
@@ -160,12 +160,12 @@ def _gru_adjoint_in_ops(g: Any, h: Any, w_hh: Any, hs: Any, parts: Any, sizes: A
     """The same in operations, which have derivatives."""
     gh, back, g_parts = g
     r, z, n, b = (parts[k] for k in range(4))
-    given = [g_parts if is_nothing(g_parts) else g_parts[k] for k in range(4)]
+    g_of = [g_parts if is_nothing(g_parts) else g_parts[k] for k in range(4)]
     of_n = 1 - n * n
     of_r, of_z = r * (1 - r), z * (1 - z)
     of_candidate = (1 - z) * of_n
     of_update = (former_rows(h, hs, sizes) - n) * of_z
-    direct = [in_all(given[0], of_r), in_all(given[1], of_z), in_all(given[2], of_n)]
+    direct = [in_all(g_of[0], of_r), in_all(g_of[1], of_z), in_all(g_of[2], of_n)]
     found_x, found_h = [], []
     for start, stop in reversed(steps_of(sizes, hs.shape[0])):
         dh = in_step(gh, start, stop, back[: stop - start])
@@ -173,7 +173,7 @@ def _gru_adjoint_in_ops(g: Any, h: Any, w_hh: Any, hs: Any, parts: Any, sizes: A
         dr = in_step(direct[0], start, stop, dn * (b * of_r)[start:stop])
         dz = in_step(direct[1], start, stop, dh * of_update[start:stop])
         found_x.append(concat([dr, dz, dn], axis=1))
-        found_h.append(concat([dr, dz, in_step(given[3], start, stop, dn * r[start:stop])], axis=1))
+        found_h.append(concat([dr, dz, in_step(g_of[3], start, stop, dn * r[start:stop])], axis=1))
         back = running(back, dh * z[start:stop] + found_h[-1] @ w_hh)
     return from_last(found_x, w_hh.shape[0]), from_last(found_h, w_hh.shape[0]), back
 

@@ -34,11 +34,11 @@ def _by_gate(w_ih: Any, w_hh: Any, biases: Any, dtype: Any) -> Any:
     wide, hidden = w_hh.shape
     beside = [w_hh, w_ih, sum(biases[1:], biases[0])[:, None]] if biases else [w_hh, w_ih]
     whole = np.concatenate(beside, axis=1).reshape(4, hidden, -1)
-    made = np.empty(whole.shape, dtype)
-    np.negative(whole[3], made[0])
-    np.negative(whole[:2], made[1:3])
-    made[3] = whole[2]
-    return np.ascontiguousarray(made.reshape(wide, -1).T)
+    result = np.empty(whole.shape, dtype)
+    np.negative(whole[3], result[0])
+    np.negative(whole[:2], result[1:3])
+    result[3] = whole[2]
+    return np.ascontiguousarray(result.reshape(wide, -1).T)
 
 
 @op(formula="lstm({x})")
@@ -137,10 +137,10 @@ def _lstm_adjoint_into(
     for group in groups:
         first, end = group[-1][0], group[0][1]
         slopes = _slopes(parts[:, first:end])
-        for (start, stop), (given, z, z_o, z_others, f, dh, dc, through) in zip(group, left):
+        for (start, stop), (direct, z, z_o, z_others, f, dh, dc, through) in zip(group, left):
             slope = slopes[:, start - first : stop - first]
-            if given is not None:
-                np.add(dh, given, dh)
+            if direct is not None:
+                np.add(dh, direct, dh)
             np.multiply(dh, slope[4], through)
             np.add(dc, through, dc)
             if g_parts.size:
@@ -184,20 +184,20 @@ def _lstm_adjoint_in_ops(g: Any, w_hh: Any, parts: Any, sizes: Any) -> tuple[Any
     by_c = [slopes["i"] * candidate, slopes["f"] * former, slopes["g"] * i]
     by_h = slopes["o"] * tanh_c
     into_c = 1 - tanh_c * tanh_c
-    given = [g_parts if is_nothing(g_parts) else g_parts[k] for k in range(6)]
-    direct = [in_all(given[k], slopes[gate]) for k, gate in ((1, "i"), (2, "f"), (3, "g"), (0, "o"))]
-    of_tanh = in_all(given[5], into_c)
-    found = []
+    g_of = [g_parts if is_nothing(g_parts) else g_parts[k] for k in range(6)]
+    direct = [in_all(g_of[k], slopes[gate]) for k, gate in ((1, "i"), (2, "f"), (3, "g"), (0, "o"))]
+    of_tanh = in_all(g_of[5], into_c)
+    results = []
     for start, stop in reversed(steps_of(sizes, f.shape[0])):
         size = stop - start
         dh = in_step(gh, start, stop, back[:size])
         dc = in_step(of_tanh, start, stop, cell[:size] + dh * (o * into_c)[start:stop])
         by_gate = [*(dc * slope[start:stop] for slope in by_c), dh * by_h[start:stop]]
         dz = concat([in_step(more, start, stop, new) for more, new in zip(direct, by_gate)], axis=1)
-        cell = running(cell, in_step(given[4], start, stop, dc * f[start:stop]))
+        cell = running(cell, in_step(g_of[4], start, stop, dc * f[start:stop]))
         back = running(back, dz @ w_hh)
-        found.append(dz)
-    return from_last(found, w_hh.shape[0]), back, cell
+        results.append(dz)
+    return from_last(results, w_hh.shape[0]), back, cell
 
 
 def _lstm_rule(

@@ -77,15 +77,15 @@ def _places(axes: Sequence[int]) -> tuple[int, ...]:
 def _tensordot_in_x(g: Any, out: Any, x: Any, y: Any, *, axes: Any) -> Any:
     in_x, in_y = _pairs(axes, x.ndim, y.ndim)
     free_x, free_y = _others(in_x, x.ndim), _others(in_y, y.ndim)
-    found = tensordot(g, y, axes=(tuple(range(len(free_x), g.ndim)), free_y))
-    return permute_dims(found, axes=_places([*free_x, *_order_of(in_x, in_y)]))
+    result = tensordot(g, y, axes=(tuple(range(len(free_x), g.ndim)), free_y))
+    return permute_dims(result, axes=_places([*free_x, *_order_of(in_x, in_y)]))
 
 
 def _tensordot_in_y(g: Any, out: Any, x: Any, y: Any, *, axes: Any) -> Any:
     in_x, in_y = _pairs(axes, x.ndim, y.ndim)
     free_x, free_y = _others(in_x, x.ndim), _others(in_y, y.ndim)
-    found = tensordot(x, g, axes=(free_x, tuple(range(len(free_x)))))
-    return permute_dims(found, axes=_places([*_order_of(in_y, in_x), *free_y]))
+    result = tensordot(x, g, axes=(free_x, tuple(range(len(free_x)))))
+    return permute_dims(result, axes=_places([*_order_of(in_y, in_x), *free_y]))
 
 
 tensordot.derivatives(_tensordot_in_x, _tensordot_in_y, formulas=["{y}", "{x}"])
@@ -103,10 +103,10 @@ def _einsum(*operands, subscripts, optimize=None):
 
 def _einsum_gradients(needed: Any, g: Any, out: Any, *operands: Any, subscripts: str, optimize: Any) -> Any:
     terms, result = _terms(subscripts)
-    found: list[Any] = []
+    results: list[Any] = []
     for i, (x, term) in enumerate(zip(operands, terms)):
         if not needed[i]:
-            found.append(None)
+            results.append(None)
             continue
         others = [*operands[:i], *operands[i + 1 :]]
         letters = [result, *terms[:i], *terms[i + 1 :]]
@@ -116,13 +116,13 @@ def _einsum_gradients(needed: Any, g: Any, out: Any, *operands: Any, subscripts:
             r = expand_dims(r, tuple(place for place, letter in enumerate(term) if letter not in known))
         if r.shape != x.shape:
             r = broadcast_to(r, shape=np.broadcast_shapes(r.shape, x.shape))
-        found.append(r)
-    return found
+        results.append(r)
+    return results
 
 
 def _terms(subscripts: str) -> tuple[list[str], str]:
-    given, _, result = subscripts.partition("->")
-    return given.split(","), result
+    inputs, _, result = subscripts.partition("->")
+    return inputs.split(","), result
 
 
 _einsum.derivatives(jointly=_einsum_gradients)
@@ -221,8 +221,8 @@ def _explicit(subscripts: str, shapes: tuple[tuple[int, ...], ...]) -> tuple[lis
     def refuse(why: str) -> ValueError:
         return ValueError(f"einsum {subscripts!r} of shapes {', '.join(map(str, shapes))}: {why}")
 
-    given, arrow, result = subscripts.replace(" ", "").partition("->")
-    terms = given.split(",")
+    inputs, arrow, result = subscripts.replace(" ", "").partition("->")
+    terms = inputs.split(",")
     if len(terms) != len(shapes):
         raise refuse(f"{len(terms)} terms for {len(shapes)} operands")
     for term in (*terms, result):

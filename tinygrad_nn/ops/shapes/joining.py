@@ -125,12 +125,12 @@ def concat(arrays: Iterable[Any], axis: int | None = 0) -> Any:
     >>> tg.concat([tg.tensor([1.0]), tg.tensor([2.0, 3.0])])
     tensor([1., 2., 3.])
     """
-    given = list(arrays)
-    if not given:
+    inputs = list(arrays)
+    if not inputs:
         raise ValueError("concat: needs at least one array")
     if axis is None:
-        given, axis = [ravel(x) for x in given], 0
-    return _concat(*given, axis=axis)
+        inputs, axis = [ravel(x) for x in inputs], 0
+    return _concat(*inputs, axis=axis)
 
 
 concatenate = concat
@@ -146,10 +146,10 @@ def stack(arrays: Iterable[Any], axis: int = 0) -> Any:
     tensor([[1., 3.],
             [2., 4.]])
     """
-    given = list(arrays)
-    if not given:
+    inputs = list(arrays)
+    if not inputs:
         raise ValueError("stack: needs at least one array")
-    return _stack(*given, axis=axis)
+    return _stack(*inputs, axis=axis)
 
 
 def unstack(x: Any, axis: int = 0) -> tuple[Any, ...]:
@@ -173,8 +173,8 @@ def vstack(arrays: Iterable[Any]) -> Any:
 
 def hstack(arrays: Iterable[Any]) -> Any:
     """Arrays joined along the second axis, vectors along their only one."""
-    given = [atleast_1d(x) for x in arrays]
-    return concat(given, axis=0 if given and len(shape_of(given[0])) == 1 else 1)
+    inputs = [atleast_1d(x) for x in arrays]
+    return concat(inputs, axis=0 if inputs and len(shape_of(inputs[0])) == 1 else 1)
 
 
 def array_split(x: Any, indices_or_sections: Any, axis: int = 0) -> tuple[Any, ...]:

@@ -42,17 +42,17 @@ def find_calls(nodes: Sequence[Node], holders: Holders) -> tuple[list[Call], dic
     before and after it. What it made are the nodes that its results depend on with ``start < order <= end``.
     """
     results: dict[tuple[int, int], list[Node]] = {}
-    found: dict[tuple[int, int], tuple[Any, int]] = {}
+    result: dict[tuple[int, int], tuple[Any, int]] = {}
     for node in nodes:
         for module, start, end in (node.extra or {}).get("module", ()):
             key = (start, id(module))
             results.setdefault(key, []).append(node)
-            found[key] = module, max(end, found.get(key, (module, end))[1])
+            result[key] = module, max(end, result.get(key, (module, end))[1])
     calls: list[Call] = []
     made_in: dict[Node, int] = {}
     around: list[tuple[int, int, Any]] = []  # calls that the one at hand may lie in: index, end, outermost module
-    for key in sorted(found, key=lambda key: (key[0], -found[key][1])):
-        start, (module, end) = key[0], found[key]
+    for key in sorted(result, key=lambda key: (key[0], -result[key][1])):
+        start, (module, end) = key[0], result[key]
         members = _made_by(results[key], start, end)
         if not members:
             continue  # it gave its input back

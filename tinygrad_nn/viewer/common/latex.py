@@ -74,7 +74,7 @@ class Latex(Printer):
         return rf"\left({text}\right)" if "frac{" in text else f"({text})"
 
     def words(self, text: str) -> str:
-        return "".join(_written(found, text) for found in _TOKEN.finditer(text))
+        return "".join(_written(result, text) for result in _TOKEN.finditer(text))
 
     def symbol(self, whole: Formula) -> str:
         return symbol(whole.sign)
@@ -100,8 +100,8 @@ class Latex(Printer):
 
     def derivative(self, whole: Formula) -> str:
         of, by = self.operands(whole)
-        apart = any(part.kind == "symbol" and not is_short(part.sign) for part in whole.parts)
-        d = self.words(whole.sign) if whole.sign != "d" else r"d\," if apart else "d"
+        spaced = any(part.kind == "symbol" and not is_short(part.sign) for part in whole.parts)
+        d = self.words(whole.sign) if whole.sign != "d" else r"d\," if spaced else "d"
         return rf"\frac{{{d}{of}}}{{{d}{by}}}"
 
 
@@ -132,11 +132,11 @@ def escaped(words: str) -> str:
 
 def symbol(name: str) -> str:
     """A name as a symbol: a letter with an index, else upright."""
-    found = SHORT.fullmatch(name)
-    if found is None or not is_short(name):
+    result = SHORT.fullmatch(name)
+    if result is None or not is_short(name):
         return rf"\text{{{escaped(name)}}}"
-    letter = _GREEK.get(found[1]) or (found[1] if found[1].isascii() else rf"\text{{{found[1]}}}")
-    index = (found[2] or "").translate(_LOWERED)
+    letter = _GREEK.get(result[1]) or (result[1] if result[1].isascii() else rf"\text{{{result[1]}}}")
+    index = (result[2] or "").translate(_LOWERED)
     if index and not (index.isascii() and index.isalnum()):
         return rf"\text{{{escaped(name)}}}"
     return f"{letter}_{{{index}}}" if index else letter + (" " if letter in _GREEK.values() else "")

@@ -21,13 +21,13 @@ class MathMl(Printer):
         return f"<mrow><mo>(</mo>{text}<mo>)</mo></mrow>"
 
     def words(self, text: str) -> str:
-        return "".join(_element(found, text) for found in _TOKEN.finditer(text))
+        return "".join(_element(result, text) for result in _TOKEN.finditer(text))
 
     def symbol(self, whole: Formula) -> str:
-        found = SHORT.fullmatch(whole.sign)
-        if found is None or not is_short(whole.sign) or not found[2]:
+        result = SHORT.fullmatch(whole.sign)
+        if result is None or not is_short(whole.sign) or not result[2]:
             return f"<mi>{escape(whole.sign)}</mi>"
-        return f"<msub><mi>{found[1]}</mi><mn>{found[2].translate(_LOWERED)}</mn></msub>"
+        return f"<msub><mi>{result[1]}</mi><mn>{result[2].translate(_LOWERED)}</mn></msub>"
 
     def prefix(self, whole: Formula) -> str:
         if whole.sign == "√":

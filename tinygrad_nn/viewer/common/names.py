@@ -77,9 +77,9 @@ class Holders:
 
     def name(self, node: Node) -> str:
         """The name of a node, empty if it has none but its position."""
-        given = (node.extra or {}).get("name")
-        if given:
-            return str(given)
+        name = (node.extra or {}).get("name")
+        if name:
+            return str(name)
         for key in _keys(node):
             if key in self._variables:
                 return self._variables[key]

@@ -170,13 +170,13 @@ def local_derivative(node: Node, position: int) -> float | None:
         with np.errstate(all="ignore"):
             if op.rules is not None:
                 rule = op.rules[position]
-                found = rule(seed, out, *values, **(node.params or {})) if rule is not None else None
+                result = rule(seed, out, *values, **(node.params or {})) if rule is not None else None
             elif op.joint is not None:
                 needed = tuple(i == position for i in range(len(values)))
-                found = op.joint(needed, seed, out, *values, **(node.params or {}))[position]
+                result = op.joint(needed, seed, out, *values, **(node.params or {}))[position]
             else:
-                found = None
-            return None if found is None else float(found)
+                result = None
+            return None if result is None else float(result)
     except Exception:  # a user's rule can fail in any way; the formula is then shown alone
         return None
 

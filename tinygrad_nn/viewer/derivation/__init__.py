@@ -147,14 +147,14 @@ def _one(recording: Recording, wrt: Tensor | str, limit: int) -> Derivation:
 
 
 def _named(recording: Recording, name: str) -> Node:
-    found = next((node for node, known in recording.names.items() if known == name and type(node) is Node), None)
-    if found is None:
+    result = next((node for node, known in recording.names.items() if known == name and type(node) is Node), None)
+    if result is None:
         known = [known for node, known in recording.names.items() if known and type(node) is Node]
         more = ", …" if len(known) > 20 else ""
         raise ValueError(
             f"explain: nothing that has a gradient is called {name!r}; there are {', '.join(known[:20])}{more}"
         )
-    return found
+    return result
 
 
 def _node_of(recording: Recording, wrt: Tensor) -> Node | None:

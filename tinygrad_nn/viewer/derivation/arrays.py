@@ -47,8 +47,8 @@ class ArrayBuilder(Builder):
         return node in self._operands and node not in self._shown
 
     def operand(self, source: Any) -> Formula:
-        found = self._operands.get(source) if isinstance(source, Node) else None
-        return self.recording.operand(source) if found is None else found
+        result = self._operands.get(source) if isinstance(source, Node) else None
+        return self.recording.operand(source) if result is None else result
 
     def written(self, node: Node) -> Formula:
         formula = super().written(node)

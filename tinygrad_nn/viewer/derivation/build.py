@@ -29,13 +29,13 @@ def build(recording: Recording, start: Node, limit: int) -> Explanation:
     if locals is None:
         return ArrayBuilder(recording, paths).explanation(limit)
     numbers = NumberBuilder(recording, paths, locals)
-    made = numbers.explanation(limit)
+    result = numbers.explanation(limit)
     between = paths.nodes[1:-1]
     if len(between) <= _MOST and any(map(numbers.is_unnamed, between)):
         formulas = ArrayBuilder(recording, paths)
         formulas.known = numbers.known
-        made.formulas = formulas.steps()
-    return made
+        result.formulas = formulas.steps()
+    return result
 
 
 def independent(result: str, variable: str, zero: Any) -> Explanation:

@@ -49,18 +49,18 @@ class Builder:
         """The model, with the paths written out if they are at most `limit`."""
         count = self.paths.count()
         end, start = self.names[self.end], self.names[self.start]
-        made = Explanation(end, start, Math(self.adjoint(self.start)), self.scalar, None, count)
+        result = Explanation(end, start, Math(self.adjoint(self.start)), self.scalar, None, count)
         try:
             self.known = gradients(self.recording, self.paths)
-            made.value = self.known[self.start]
+            result.value = self.known[self.start]
         except NotKeptError:
-            made.notes.append(_LET_GO)
-        made.steps = self.steps()
-        made.given, made.definitions = self._definitions()
+            result.notes.append(_LET_GO)
+        result.steps = self.steps()
+        result.given, result.definitions = self._definitions()
         if count <= limit:
-            made.paths = tuple(map(self.path, self.paths))
-            self.check_sum(made)
-        return made
+            result.paths = tuple(map(self.path, self.paths))
+            self.check_sum(result)
+        return result
 
     def steps(self) -> list[Line]:
         """The gradient of each node on the paths, from the result back."""
@@ -92,17 +92,17 @@ class Builder:
 
     def _definitions(self) -> tuple[list[Line], list[Line]]:
         wanted = self._wanted()
-        given, definitions = [], []
+        inputs, definitions = [], []
         for node in self.recording.nodes:
             if node not in wanted or type(node.value) is tuple:
                 continue
             left = Math(self.recording.operand(node))
             if node.op is None or node is self.start:
-                given.append(Line(left, self.value(node), self.beside(node)))
+                inputs.append(Line(left, self.value(node), self.beside(node)))
             elif not self.is_written_out(node):
                 right = (Math(self.written(node)), *self.value(node))
                 definitions.append(Line(left, right, self.beside(node)))
-        return given, definitions
+        return inputs, definitions
 
     def _wanted(self) -> dict[Node, None]:
         """What is on the paths and what goes in there, with what made it where that has no name."""

@@ -21,7 +21,7 @@ class Symbols:
     def latex(self, template: str) -> str:
         """A formula with marks as LaTeX."""
         marked = parse(re.sub("\ue000(\\d+)\ue001", r"{\1}", template))
-        return LATEX.whole(marked.fill({str(i): made() for i, made in enumerate(self._latex)}))
+        return LATEX.whole(marked.fill({str(i): result() for i, result in enumerate(self._latex)}))
 
 
 def fraction(of: str, by: str, sign: str, _apart: bool) -> Formula:

@@ -29,10 +29,10 @@ def gradients(recording: Recording, paths: Paths) -> dict[Node, Any]:
     for node in paths.nodes:
         copies[node] = _copy(node, copies, recording, leaf=node is paths.start)
     start, end = copies[paths.start], copies[paths.end]
-    found = reverse({end: ones_seed(end)}, targets=[start], retain_graph=True)
+    result = reverse({end: ones_seed(end)}, targets=[start], retain_graph=True)
     known = {node: copy.grad for node, copy in copies.items() if hasattr(copy, "grad")}
     value: Any = start.value
-    known[paths.start] = found.get(start, np.zeros(value.shape, value.dtype)[()])
+    known[paths.start] = result.get(start, np.zeros(value.shape, value.dtype)[()])
     return known
 
 

@@ -20,14 +20,14 @@ def local_derivatives(paths: Paths) -> dict[Link, float] | None:
     """The local derivative of each link, of an input used several times their sum; None if one is no number."""
     if any(type(node.value) is tuple or node.value.shape != () for node in paths.nodes):
         return None
-    found: dict[Link, float] = {}
+    results: dict[Link, float] = {}
     for links in paths.links.values():
         for link in links:
             values = [local_derivative(link.target, position) for position in link.positions]
             if None in values:
                 return None
-            found[link] = sum(value for value in values if value is not None)
-    return found
+            results[link] = sum(value for value in values if value is not None)
+    return results
 
 
 class NumberBuilder(Builder):
@@ -60,9 +60,9 @@ class NumberBuilder(Builder):
     def _formula(self, link: Link) -> Formula:
         """The local derivative of a link as a formula; its number where there is none."""
         if link not in self._formulas:
-            found = [self.recording.derivative(link.target, position) for position in link.positions]
-            known = [formula for formula in found if formula is not None]
-            self._formulas[link] = added(known) if len(known) == len(found) else constant(self.locals[link])
+            results = [self.recording.derivative(link.target, position) for position in link.positions]
+            known = [formula for formula in results if formula is not None]
+            self._formulas[link] = added(known) if len(known) == len(results) else constant(self.locals[link])
         return self._formulas[link]
 
     def _symbol(self, link: Link) -> Formula:

@@ -42,10 +42,10 @@ class Paths:
         uses: dict[Node, list[Link]] = {}  # by target
         for node in nodes:
             if node.order > start.order and node.op is not None:
-                found = [link for link in _uses(node) if link.source in ahead]
-                if found:
+                results = [link for link in _uses(node) if link.source in ahead]
+                if results:
                     ahead.add(node)
-                    uses[node] = found
+                    uses[node] = results
         on = {end} if end in ahead else set()
         for node in reversed(nodes):
             if node in on:

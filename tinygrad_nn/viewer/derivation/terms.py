@@ -31,9 +31,9 @@ class Math:
     @classmethod
     def written(cls, text: str, latex: str) -> Math:
         """What is no formula, in both forms."""
-        made = cls()
-        made.text, made._latex = text, latex
-        return made
+        result = cls()
+        result.text, result._latex = text, latex
+        return result
 
     @property
     def formula(self) -> Formula:

@@ -35,7 +35,7 @@ def to_text(explanation: Explanation) -> str:
 def _given(explanation: Explanation) -> list[str]:
     """The numbers that are put in, in one line, or as many as it takes."""
     lines, line = [], ""
-    for item in (_line(given) for given in explanation.given):
+    for item in (_line(line) for line in explanation.given):
         if line and len(line) + len(item) + 2 > _WIDTH:
             lines.append(line)
             line = ""

@@ -92,7 +92,7 @@ def fit(graph: Graph) -> Graph:
     """The graph with as much folded as a readable picture needs, and a note that says what; itself if it is small."""
     if _fits(graph):
         return graph
-    found = []
+    results = []
     deepest = max((call.level for call in graph.calls), default=0)
     size = _size(graph)
     for depth in range(deepest - 1, -1, -1):
@@ -100,13 +100,13 @@ def fit(graph: Graph) -> Graph:
         if len(folded.boxes) < 4:  # nothing would be left to see
             break
         if _fits(folded) or depth == 0:
-            found.append(f"modules at depth {depth}")
+            results.append(f"modules at depth {depth}")
             graph = folded
             break
     if not _fits(graph):
         graph, more = _fold_middle(graph)
-        found += more
-    note = f"{size} are too many to draw: folded are {', '.join(found)}; .json and .txt have every part"
+        results += more
+    note = f"{size} are too many to draw: folded are {', '.join(results)}; .json and .txt have every part"
     return replace(graph, notes=[*graph.notes, note])
 
 
@@ -190,8 +190,8 @@ def _with_folded(graph: Graph, groups: list[Group]) -> Graph:
     into: dict[str, Box] = {}
     for group in groups:
         last = group.boxes[-1]
-        made = Box(last.id, group.kind, group.title, last.order, call=group.call, notes=_contents(group.boxes))
-        into.update(dict.fromkeys((box.id for box in group.boxes), made))
+        folded = Box(last.id, group.kind, group.title, last.order, call=group.call, notes=_contents(group.boxes))
+        into.update(dict.fromkeys((box.id for box in group.boxes), folded))
     leaving = {
         (edge.source, edge.result)
         for edge in graph.edges
@@ -229,12 +229,12 @@ def merge_parallel(edges: list[Edge]) -> list[Edge]:
     """Edges between the same two boxes as one that tells their number, where they are more than a few."""
     between = Counter((edge.source, edge.target) for edge in edges)
     merged: dict[tuple[str, str], Edge] = {}
-    found = []
+    results = []
     for edge in edges:
         pair = (edge.source, edge.target)
         if between[pair] <= PARALLEL:
-            found.append(edge)
+            results.append(edge)
         elif pair not in merged:
             merged[pair] = Edge(*pair, count=between[pair])
-            found.append(merged[pair])
-    return found
+            results.append(merged[pair])
+    return results

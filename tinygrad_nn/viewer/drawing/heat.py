@@ -48,8 +48,8 @@ def heat_of(graph: Graph) -> Heat:
     """The heat of all boxes whose gradients are known; of a box with several results, that of the largest."""
     sizes = {}
     for box in graph.boxes:
-        found = [result.gradient.rms for result in box.results if result.gradient is not None]
-        known = [size for size in found if size is not None and 0 < size < math.inf]
+        results = [result.gradient.rms for result in box.results if result.gradient is not None]
+        known = [size for size in results if size is not None and 0 < size < math.inf]
         if known:
             sizes[box.id] = max(known)
     return Heat(sizes, min(sizes.values(), default=1.0), max(sizes.values(), default=1.0))

@@ -173,11 +173,11 @@ class Graph:
 
     def around(self, call: int | None) -> list[int]:
         """A call and those it lies in, from the inside outwards."""
-        found = []
+        results = []
         while call is not None:
-            found.append(call)
+            results.append(call)
             call = self.calls[call].parent
-        return found
+        return results
 
     def common(self, calls: list[int | None]) -> int | None:
         """The innermost call that all of `calls` lie in."""

@@ -72,8 +72,8 @@ class _Reader(Recording):
             reached = [part for part in contributions if part is not None]
             if node is self.root or len(reached) < len(contributions) or result.gradient is None:
                 continue
-            found = float(result.gradient.numbers)
-            if abs(found - sum(reached)) > 1e-4 * max(abs(found), sum(map(abs, reached))):
+            whole = float(result.gradient.numbers)
+            if abs(whole - sum(reached)) > 1e-4 * max(abs(whole), sum(map(abs, reached))):
                 result.gradient_name = _undirected(node, result.name)
                 result.gradient_note = (
                     f"not by this graph's last backward() alone, which gives {number(sum(reached))}: "
@@ -91,13 +91,13 @@ class _Reader(Recording):
         box.source = _source(node)
         box.call = self.made_in.get(node)
         self.boxes.append(box)
-        for made in parts or [node]:
-            self.place[made] = box, len(box.results)
-            box.results.append(self._result(made))
-            box.results[-1].is_root = made is self.root
-            box.is_root = box.is_root or made is self.root
+        for result in parts or [node]:
+            self.place[result] = box, len(box.results)
+            box.results.append(self._result(result))
+            box.results[-1].is_root = result is self.root
+            box.is_root = box.is_root or result is self.root
             if box.call is None:
-                box.call = self.made_in.get(made)
+                box.call = self.made_in.get(result)
         box.outputs = _outputs(node, parts, self.names)
         for position, source in enumerate(node.inputs):
             if isinstance(source, Node):
@@ -160,7 +160,7 @@ class _Reader(Recording):
         """Draw parameters, buffers and arrays of a module's own in the innermost call that all their users lie in."""
         by_id = {box.id: box for box in graph.boxes}
         users: dict[str, list[int | None]] = {}
-        given: set[int] = set()  # calls that something computed, or held by a variable, goes into
+        entered: set[int] = set()  # calls that something computed, or held by a variable, goes into
         leaves = {self.place[node][0].id: node for node in self.nodes if node.op is None}
         members = {id_ for id_, node in leaves.items() if self.holders.is_module_member(node)}
         unheld = {id_ for id_, node in leaves.items() if type(node) is Constant and self._is_unheld(node)} - members
@@ -169,11 +169,11 @@ class _Reader(Recording):
             if edge.source in members or edge.source in unheld:
                 users.setdefault(edge.source, []).append(call)
             else:
-                given.update(set(graph.around(call)) - set(graph.around(by_id[edge.source].call)))
+                entered.update(set(graph.around(call)) - set(graph.around(by_id[edge.source].call)))
         for id_, calls in users.items():
             call = graph.common(calls)
             # an array that nobody holds is the module's own, a mask say, if it was given something else to work on
-            if id_ in members or call in given:
+            if id_ in members or call in entered:
                 by_id[id_].call = call
 
     def _is_unheld(self, constant: Node) -> bool:

@@ -31,9 +31,9 @@ def render(dot: str, form: str) -> bytes:
     options = [f"-Gdpi={_DPI}", f"-Gsize={_LARGEST}"] if form == "png" else []
     failures: list[str] = []
     for back_end in (_by_program, _by_package):
-        made = back_end(dot, form, options, failures)
-        if made is not None:
-            return made
+        result = back_end(dot, form, options, failures)
+        if result is not None:
+            return result
     raise NoLayoutError(
         "\n".join(failures)
         or "laying out a drawing needs Graphviz, which is in neither of two places: either "

@@ -58,5 +58,5 @@ class JaxEntry:
         program = self.recording.program
         count = len(program.inputs)
         native = len(program.results) if any(map(is_jax_array, values[:count])) else 0
-        made = self.runner(values[:count], values[count:], numpy=True, native=native)
-        return made if len(made) != 1 else made[0]
+        result = self.runner(values[:count], values[count:], numpy=True, native=native)
+        return result if len(result) != 1 else result[0]

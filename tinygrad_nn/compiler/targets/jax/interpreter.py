@@ -59,8 +59,8 @@ class Interpreter:
             raise NoCounterpart
         checks: list[Check] = []
         call = Call(step, lambda *check: checks.append(check), _function)
-        made = lowering(call, *map(self.value, step.inputs), **step.params)
-        results = made if isinstance(made, tuple | list) else (made,)
+        result = lowering(call, *map(self.value, step.inputs), **step.params)
+        results = result if isinstance(result, tuple | list) else (result,)
         self.known.update((x, _as_recorded(value, x)) for x, value in zip(step.outputs, results, strict=True))
         self.checks += checks
 
@@ -152,9 +152,9 @@ class Piece:
         self.replicated = whole.replicated
         self.inputs = whole.arguments
         if start:
-            made = [out for step in self.program.steps[:start] for out in step.outputs]
+            results = [out for step in self.program.steps[:start] for out in step.outputs]
             read = {x for step in self.program.steps[start:] for x in step.reads}
-            self.inputs = [x for x in (*whole.arguments, *made) if x in read and x.dtype.kind != "O"]
+            self.inputs = [x for x in (*whole.arguments, *results) if x in read and x.dtype.kind != "O"]
         self.end = start
         self.outputs: list[Var] = []
         self.errors: list[tuple[type[Exception], str]] = []
@@ -164,8 +164,8 @@ class Piece:
         """Compute, and raise what NumPy would have raised."""
         out, wrong = self._compiled(*(known[x] for x in self.inputs))
         if wrong is not None:
-            for found, (error, message) in zip(np.asarray(wrong), self.errors, strict=True):
-                if found:
+            for result, (error, message) in zip(np.asarray(wrong), self.errors, strict=True):
+                if result:
                     raise error(message)
         known.update(zip(self.outputs, out, strict=True))
 
@@ -189,14 +189,14 @@ class Piece:
             here = [step for step in steps[self.start : self.end] if step.name != "sample"]
             self.outputs = [x for step in here for x in step.outputs if x in later]
         written = set(self.program.writes.values()) if self.replicated is not None else ()
-        found = [
+        results = [
             jax.lax.with_sharding_constraint(interpreter.value(x), self.replicated)
             if x in written  # so that the next call finds it on all devices
             else interpreter.value(x)
             for x in self.outputs
         ]
         wrong = [jax.numpy.any(condition) for condition, _, _ in interpreter.checks]
-        return found, jax.numpy.stack(wrong) if wrong else None
+        return results, jax.numpy.stack(wrong) if wrong else None
 
 
 class OnHost:
@@ -209,11 +209,11 @@ class OnHost:
     def run(self, known: dict[Var, Any]) -> None:
         """Compute, and raise if a result has another shape or dtype than was recorded."""
         step = self.step
-        given = [_for_numpy(x, known) for x in step.inputs]
+        inputs = [_for_numpy(x, known) for x in step.inputs]
         if step.out.weak:
-            known[step.out] = np.asarray(step.op.kernel(*(np.asarray(x)[()] for x in given), **step.params)).item()
+            known[step.out] = np.asarray(step.op.kernel(*(np.asarray(x)[()] for x in inputs), **step.params)).item()
             return
-        out = step.op.kernel(*given, **step.params)
+        out = step.op.kernel(*inputs, **step.params)
         for result, var in zip(out if isinstance(out, tuple) else (out,), step.outputs, strict=True):
             if result.shape != var.shape or result.dtype != var.dtype:
                 raise TypeError(

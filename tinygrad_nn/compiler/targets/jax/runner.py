@@ -105,10 +105,10 @@ class JaxRunner:
             values = [self._put(x, var, self._split.get(var)) for x, var in zip(inputs, program.inputs, strict=True)]
             values += [self._remembered(i, state[i], var) for i, var in self._states]
             values += [self._put(self._drawn(state[i], step), step.out, None) for i, step in self._samples]
-            found = self._pieces(values)
-            native = native if numpy else len(found)
-            first = [x if isinstance(x, self._jax.Array) else self._jax.numpy.array(x) for x in found[:native]]
-            rest = zip(found[native:], program.needed[native:], self._kept[native:], strict=True)
+            result = self._pieces(values)
+            native = native if numpy else len(result)
+            first = [x if isinstance(x, self._jax.Array) else self._jax.numpy.array(x) for x in result[:native]]
+            rest = zip(result[native:], program.needed[native:], self._kept[native:], strict=True)
             return [*first, *(self._handed_out(*one) for one in rest)]
 
     # --- before a call -----------------------------------------------------------------------------------------------

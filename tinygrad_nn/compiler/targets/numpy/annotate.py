@@ -37,7 +37,7 @@ class Formulas:
         return text if len(text) <= LONGEST else ""
 
     def _formula(self, step: Step, depth: int) -> Formula | None:
-        operands = [found for x in step.inputs if (found := self._operand(x, depth)) is not None]
+        operands = [result for x in step.inputs if (result := self._operand(x, depth)) is not None]
         if len(operands) < len(step.inputs):
             return None
         if step.name in _SAME:

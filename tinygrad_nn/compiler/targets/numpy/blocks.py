@@ -54,10 +54,10 @@ def _run_chain(*inputs: Any, chain: Chain) -> Any:
     """The results of a chain, on whole arrays."""
     known: dict[Var, Any] = dict(zip([*chain.inputs, *chain.numbers], inputs, strict=True))
     for step in chain.steps:
-        given = [known.get(x, x) if type(x) is Var else x for x in step.inputs]
-        known[step.out] = step.op.kernel(*given, **step.params)
-    made = tuple(known[x] for x in (*chain.outputs, *chain.sums))
-    return made if len(made) > 1 else made[0]
+        args = [known.get(x, x) if type(x) is Var else x for x in step.inputs]
+        known[step.out] = step.op.kernel(*args, **step.params)
+    result = tuple(known[x] for x in (*chain.outputs, *chain.sums))
+    return result if len(result) > 1 else result[0]
 
 
 #: Stands for a chain among the steps of a program that is planned.
@@ -104,10 +104,10 @@ def in_blocks(program: Program, written: set[Var], witnesses: list[Var]) -> list
 
 
 def _look(program: Program, chain: Chain, x: Var, looked: dict[Var, Var]) -> Var:
-    found = looked[x] = program.var((), x.dtype)
-    chain.steps.append(Step(look, (x,), {}, (found,)))
-    chain.sums.append(found)
-    return found
+    result = looked[x] = program.var((), x.dtype)
+    chain.steps.append(Step(look, (x,), {}, (result,)))
+    chain.sums.append(result)
+    return result
 
 
 def _with_chains(needed: list[Var], steps: list[Step], shape: tuple[int, ...], written: set[Var]) -> list[Step]:
@@ -115,11 +115,11 @@ def _with_chains(needed: list[Var], steps: list[Step], shape: tuple[int, ...], w
     chain: list[Step] = []
     after: list[Step] = []
     late: set[Var] = set()  # made by the chain's sums or by what comes after it
-    made: set[Var] = set()
+    results: set[Var] = set()
     closed = False
     for step in steps:
         reads = set(step.reads)
-        if closed or reads & late or (not _fits(step, shape, written) and reads & made):
+        if closed or reads & late or (not _fits(step, shape, written) and reads & results):
             after.append(step)
             late.update(step.outputs)
             # What comes later would be computed too early in this chain, and lie about.
@@ -128,7 +128,7 @@ def _with_chains(needed: list[Var], steps: list[Step], shape: tuple[int, ...], w
             before.append(step)
         else:
             chain.append(step)
-            (late if step.out.scalar else made).add(step.out)
+            (late if step.out.scalar else results).add(step.out)
     if not chain:
         return steps
     rest = _with_chains(needed, after, shape, written) if after else []
@@ -154,8 +154,8 @@ def _fits(step: Step, shape: tuple[int, ...], written: set[Var]) -> bool:
 
 
 def _as_step(steps: list[Step], outside: set[Var]) -> Step:
-    made = {step.out for step in steps}
-    read = list(dict.fromkeys(x for step in steps for x in step.reads if x not in made))
+    results = {step.out for step in steps}
+    read = list(dict.fromkeys(x for step in steps for x in step.reads if x not in results))
     first = next(step.out for step in steps if not step.out.scalar)
     itemsize = max(step.out.dtype.itemsize for step in steps)
     chain = Chain(

@@ -82,16 +82,16 @@ class Emitter:
 
     def _tenancies(self) -> list[list[Var]]:
         """Variables of one shape and dtype that are in a buffer one after the other."""
-        found: list[list[Var]] = []
+        results: list[list[Var]] = []
         for buffer in self.plan.buffers:
             previous: Any = None
             for x in buffer.tenants:
                 if previous is not None and (x.shape, x.dtype) == (previous.shape, previous.dtype):
-                    found[-1].append(x)
+                    results[-1].append(x)
                 else:
-                    found.append([x])
+                    results.append([x])
                 previous = x
-        return found
+        return results
 
     def _memory(self) -> list[str]:
         """The lines that make the buffers, the arrays of results and views of them."""
@@ -178,25 +178,25 @@ class Emitter:
 
     def _careful_function(self, program: Program) -> list[str]:
         """The program with all masks of zero gradients, in plain NumPy: it is hardly ever called."""
-        given = (*self.plan.program.inputs, *self.plan.program.state, *self._samples())
-        plain = Plain(self.module, f"{self.function}_carefully", program, {x: self.names(x) for x in given})
+        inputs = (*self.plan.program.inputs, *self.plan.program.state, *self._samples())
+        plain = Plain(self.module, f"{self.function}_carefully", program, {x: self.names(x) for x in inputs})
         return plain.lines("The same with zero gradients kept zero where they meet infinity or NaN.")
 
     def _return(self) -> str:
         program = self.plan.program
-        given: list[str] = []
+        outputs: list[str] = []
         seen: set[Var] = set()
         for x in program.results:
             if x in self._former and x not in seen:
-                given.append(self._former[x])
+                outputs.append(self._former[x])
                 seen.add(x)
                 continue
             text = self._former.get(x) or self._operand(x)
             own = x in self.plan.results and x not in seen
-            given.append(text if own or not x.shape else f"{text}.copy()")
+            outputs.append(text if own or not x.shape else f"{text}.copy()")
             seen.add(x)
-        given += [self._operand(new) for old, new in program.writes.items() if not old.shape]
-        return f"    return {', '.join(given)}" if given else "    return ()"
+        outputs += [self._operand(new) for old, new in program.writes.items() if not old.shape]
+        return f"    return {', '.join(outputs)}" if outputs else "    return ()"
 
     def _step(self, step: Step) -> list[str]:
         """The lines of a step; none where it is an expression that stands where it is used."""
@@ -261,8 +261,8 @@ class Emitter:
             lines.append(f"    return {', '.join(sums)}")
         self.module.functions += lines
         body = [self._flattened(x) for x in arrays]
-        calls = [text for made in body for text in made[1]]
-        flat = [made[0] for made in body]
+        calls = [text for result in body for text in result[1]]
+        flat = [result[0] for result in body]
         numbers = [self.names(x) for x in chain.numbers]
         whole = chain.size - chain.size % chain.piece
         calls += [f"    {text} = 0.0" for text in sums]

@@ -164,8 +164,8 @@ class Linker(ast.NodeTransformer):
             node.decorator_list = [self.visit(x) for x in node.decorator_list]
         every = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg)
         self._enter({x.arg for x in every if x is not None} | _bound_in(body))
-        made = [self.visit(x) for x in body]
-        node.body = made[0] if isinstance(node, ast.Lambda) else made
+        results = [self.visit(x) for x in body]
+        node.body = results[0] if isinstance(node, ast.Lambda) else results
         self._scopes.pop()
         return node
 
@@ -204,22 +204,22 @@ class Linker(ast.NodeTransformer):
 
 def _bound_in(body: Sequence[ast.AST]) -> set[str]:
     """The names that statements or expressions bind in the scope that they stand in, not in one of their own."""
-    found: set[str] = set()
+    results: set[str] = set()
     stack = list(body)
     while stack:
         node = stack.pop()
         name = getattr(node, "name", None) or getattr(node, "rest", None)
         if isinstance(node, ast.alias):
-            found.add((node.asname or node.name).partition(".")[0])
+            results.add((node.asname or node.name).partition(".")[0])
         elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-            found.add(node.id)
+            results.add(node.id)
         elif isinstance(name, str):  # of a definition, an exception or a pattern
-            found.add(name)
+            results.add(name)
         if isinstance(node, ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
             stack += [x.target for x in ast.walk(node) if isinstance(x, ast.NamedExpr)]  # binds outside of it
         elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
             stack += ast.iter_child_nodes(node)
-    return found
+    return results
 
 
 @cache

@@ -62,9 +62,8 @@ def form_of(step: Step) -> Form:
         return _reduction(step, step.op.reduces.__name__) or CALL
     if step.name in _WITH_OUT:
         return _WITH_OUT[step.name]
-    made = _FORMS.get(step.name)
-    found = made(step) if made is not None else None
-    return found if found is not None else CALL
+    form = _FORMS.get(step.name)
+    return (form(step) if form is not None else None) or CALL
 
 
 CALL = Form("call", "")

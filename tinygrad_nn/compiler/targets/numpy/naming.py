@@ -128,14 +128,14 @@ def _name_results(program: Program) -> None:
 def _assigned_name(path: str, line: int) -> str:
     """The variable that a line of source assigns, if it is an assignment to one."""
     text = linecache.getline(path, line).strip()
-    found = re.match(r"([A-Za-z_]\w*)\s*=[^=]", text)
-    if found is None:
+    result = re.match(r"([A-Za-z_]\w*)\s*=[^=]", text)
+    if result is None:
         return ""
     try:
         ast.parse(text)
     except SyntaxError:
         return ""
-    return found.group(1)
+    return result.group(1)
 
 
 class Namer:

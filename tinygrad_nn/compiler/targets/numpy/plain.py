@@ -84,14 +84,14 @@ class Plain:
         """Results and new numbers of the state; new arrays of it are written once all is computed."""
         lines = []
         arrays = [(old, new) for old, new in self.program.writes.items() if old.shape]
-        given = [f"{self.text(x)}.copy()" if x.shape and self.copies else self.text(x) for x in self.program.results]
+        outputs = [f"{self.text(x)}.copy()" if x.shape and self.copies else self.text(x) for x in self.program.results]
         if arrays:
-            lines += [f"    results = ({', '.join(given)},)"] if given else []
-            given = [f"results[{i}]" for i in range(len(given))]
+            lines += [f"    results = ({', '.join(outputs)},)"] if outputs else []
+            outputs = [f"results[{i}]" for i in range(len(outputs))]
             lines.append(f"    news = ({', '.join(f'{self.text(new)}.copy()' for _, new in arrays)},)")
             lines += [f"    {self.text(old)}[...] = news[{i}]" for i, (old, _) in enumerate(arrays)]
-        given += [self.text(new) for old, new in self.program.writes.items() if not old.shape]
-        return [*lines, f"    return {', '.join(given)}" if given else "    return ()"]
+        outputs += [self.text(new) for old, new in self.program.writes.items() if not old.shape]
+        return [*lines, f"    return {', '.join(outputs)}" if outputs else "    return ()"]
 
 
 def call_text(module: Module, step: Step, operands: Sequence[str], function: Any = None) -> str:
@@ -139,16 +139,16 @@ def _scan_lines(
     fixed, init, rows = operands[:consts], operands[consts : consts + count], operands[consts + count :]
     carry, stacked = targets[:count], targets[count:]
     history = step.params["history"]
-    made = len(step.params["body"].results) - count
+    result = len(step.params["body"].results) - count
     i = module.names.unique("step")
     lines = [_assigned(carry, ", ".join(init))] if carry else []
     for x, name in zip(step.outputs[count:], stacked, strict=True):
         lines.append(f"{name} = np.empty({x.shape}, {literal(x.dtype)})")
     steps = f"range({length - 1}, -1, -1)" if step.params["reverse"] else f"range({length})"
     lines.append(f"for {i} in {steps}:")
-    lines += [f"    {past}[{i}] = {carry[k]}" for past, k in zip(stacked[made:], history, strict=True)]
-    given = [*carry, *(f"{name}[{i}]" for name in stacked[:made])]
-    lines.append(f"    {_assigned(given, _call(names['body'], [*fixed, *carry, *(f'{x}[{i}]' for x in rows)]))}")
+    lines += [f"    {past}[{i}] = {carry[k]}" for past, k in zip(stacked[result:], history, strict=True)]
+    inputs = [*carry, *(f"{name}[{i}]" for name in stacked[:result])]
+    lines.append(f"    {_assigned(inputs, _call(names['body'], [*fixed, *carry, *(f'{x}[{i}]' for x in rows)]))}")
     return lines
 
 

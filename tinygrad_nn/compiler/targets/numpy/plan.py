@@ -97,10 +97,10 @@ def plan(program: Program, witnesses: list[Var], *, reuse: bool = True) -> Plan:
     body = [step for step in program.steps if step not in late]
     program.steps = [*body, *commits]
     check(program, "putting writes to the state last")
-    given = {x for x in program.results if x.shape and _writable(x, program, forms)}
-    results = list(dict.fromkeys(x for x in program.results if x in given))
+    returned = {x for x in program.results if x.shape and _writable(x, program, forms)}
+    results = list(dict.fromkeys(x for x in program.results if x in returned))
     last = _last_uses(program, body, commits, shown, witnesses)
-    allocation = _Allocation(forms, shown, last, given | set(targets), reuse)
+    allocation = _Allocation(forms, shown, last, returned | set(targets), reuse)
     for position, step in enumerate([*body, *commits]):
         allocation.place(step, position)
     return Plan(
@@ -212,8 +212,8 @@ def _targets(
         aliases = [old, *showing.get(old, ())]
         later = any(place.get(user, -1) > place[step] for alias in aliases for user in users.get(alias, ()))
         askew = any(alias is not old and alias in step.reads for alias in aliases)
-        given = any(alias in program.results or alias in news for alias in aliases)
-        if not later and not askew and not given:
+        returned = any(alias in program.results or alias in news for alias in aliases)
+        if not later and not askew and not returned:
             targets[new] = old
     copies = [(old, new) for old, new in program.writes.items() if old.shape and new not in targets]
     return targets, copies
@@ -290,7 +290,7 @@ class _Allocation:
     def _of_a_chain_input(self, step: Step, position: int, out: Var) -> Buffer | None:
         """The buffer of an array that a chain reads for the last time before it makes `out`."""
         chain: Chain = step.params["chain"]
-        made = next(i for i, inner in enumerate(chain.steps) if inner.out is out)
+        writes_at = next(i for i, inner in enumerate(chain.steps) if inner.out is out)
         for x in chain.inputs:
             buffer = self.buffer_of.get(x)
             read = max(i for i, inner in enumerate(chain.steps) if x in inner.inputs)
@@ -299,7 +299,7 @@ class _Allocation:
                 and buffer is not None
                 and buffer.tenants[-1] is x
                 and self.last[x] == position
-                and read <= made
+                and read <= writes_at
                 and (x.size, x.dtype.itemsize) == (out.size, out.dtype.itemsize)
                 and x not in self.own
                 and not any(y is not x and x in of(y, self.shown) for y in chain.inputs)

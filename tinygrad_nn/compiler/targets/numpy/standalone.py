@@ -53,8 +53,8 @@ def _apart(text: str, function: str, name: str) -> str:
     """A module whose function has the name of something that it uses itself: all of that in a scope of its own."""
     state, load = (word + "_" * (word == name) for word in ("state", "_load"))
     own = f"    from builtins import {name}\n" if hasattr(builtins, name) else ""
-    made = "\n".join("    " + line if line else line for line in text.splitlines())
-    return f"def {load}():\n{own}{made}\n    return {function}, state\n\n\n{name}, {state} = {load}()\n"
+    result = "\n".join("    " + line if line else line for line in text.splitlines())
+    return f"def {load}():\n{own}{result}\n    return {function}, state\n\n\n{name}, {state} = {load}()\n"
 
 
 def _wrapper(source: Source, recording: Recording, arrays: dict[str, Any]) -> list[str]:
@@ -69,7 +69,7 @@ def _wrapper(source: Source, recording: Recording, arrays: dict[str, Any]) -> li
     by_var = dict(zip(program.state, state, strict=True))
     outputs = _targets(recording, by_var)
     targets = [*outputs, *(f"state[{by_var[old]!r}]" for old in program.writes if not old.shape)]
-    given = ", ".join([*inputs, *(f"state[{name!r}]" for name in state)])
+    args = ", ".join([*inputs, *(f"state[{name!r}]" for name in state)])
     checks = [
         f"    {name} = _argument({name!r}, {name}, {var.shape}, {literal(var.dtype)})"
         for name, var in zip(inputs, program.inputs, strict=True)
@@ -83,7 +83,7 @@ def _wrapper(source: Source, recording: Recording, arrays: dict[str, Any]) -> li
                 f"def {source.function}({', '.join(inputs)}):",
                 '    """One call as it was recorded, on the arguments and the `state`."""',
                 *checks,
-                f"    {', '.join(targets) + ' = ' if targets else ''}{core}({given})",
+                f"    {', '.join(targets) + ' = ' if targets else ''}{core}({args})",
                 f"    return {_answer(recording, outputs)}",
             ]
         ),

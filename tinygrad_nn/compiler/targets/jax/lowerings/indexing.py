@@ -38,12 +38,12 @@ def _filled(key: tuple[Any, ...], arrays: Any) -> tuple[Any, ...]:
 
 def _key(call: Call, key: tuple[Any, ...], arrays: tuple[Any, ...], shape: Shape) -> tuple[Any, ...]:
     """An index of an array of some shape, whose numbers are checked where they differ from call to call."""
-    found = []
+    results = []
     for x, axis in zip(arrays, _axes_of_arrays(key, arrays, len(shape)), strict=True):
         if dtype_of(x).kind == "b":
             if varies(x):
                 raise NoCounterpart
-            found.append(x)
+            results.append(x)
             continue
         if varies(x):  # JAX would go on with some other element
             length = shape[axis]
@@ -53,8 +53,8 @@ def _key(call: Call, key: tuple[Any, ...], arrays: tuple[Any, ...], shape: Shape
                 f"{call.step.op.name}: an index is out of range for axis {axis} of shape {shape}, "
                 f"which takes {-length} … {length - 1}",
             )
-        found.append(cast(x, np.int64))
-    return _filled(key, found)
+        results.append(cast(x, np.int64))
+    return _filled(key, results)
 
 
 def _plainly(arrays: tuple[Any, ...]) -> bool:

@@ -30,8 +30,8 @@ def _mean(call: Call, x: Any, *, axis: Any, keepdims: bool) -> Any:
 @lowering("var", "std")
 def _variance(call: Call, x: Any, *, axis: Any, correction: float, keepdims: bool) -> Any:
     count = reduced_count(np.shape(x), axis)
-    given = dtype_of(x)
-    x = cast(x, np.float32 if given.char == "e" else given if given.kind in "fc" else np.float64)
+    dtype = dtype_of(x)
+    x = cast(x, np.float32 if dtype.char == "e" else dtype if dtype.kind in "fc" else np.float64)
     distance = x - jnp.sum(x, axis=axis, keepdims=True) / count
     total = jnp.sum(jnp.real(distance * jnp.conj(distance)), axis=axis, keepdims=keepdims)
     variance = cast(total / max(count - correction, 0), call.out.dtype)
@@ -40,9 +40,9 @@ def _variance(call: Call, x: Any, *, axis: Any, correction: float, keepdims: boo
 
 @lowering("sum_to")
 def _sum_to(call: Call, x: Any, *, shape: tuple[int, ...]) -> Any:
-    given = np.shape(x)
-    lead = len(given) - len(shape)
-    axes = (*range(lead), *(i + lead for i, n in enumerate(shape) if n == 1 and given[i + lead] != 1))
+    lengths = np.shape(x)
+    lead = len(lengths) - len(shape)
+    axes = (*range(lead), *(i + lead for i, n in enumerate(shape) if n == 1 and lengths[i + lead] != 1))
     return jnp.reshape(jnp.sum(x, axis=axes, dtype=call.out.dtype), shape) if axes else x
 
 

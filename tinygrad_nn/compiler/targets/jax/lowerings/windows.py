@@ -21,8 +21,8 @@ def _sliding(*names: str, as_given: bool = False) -> Callable[[Lowering], Loweri
             if not as_given:
                 inputs = tuple(cast(x, call.out.dtype) for x in inputs)
             window = settings.get("window") or inputs[1].shape[2:]
-            found = sliding(window, settings["stride"], settings["padding"], settings.get("dilation", 1))
-            settings |= dict(zip(("stride", "padding", "dilation"), found, strict=True))
+            result = sliding(window, settings["stride"], settings["padding"], settings.get("dilation", 1))
+            settings |= dict(zip(("stride", "padding", "dilation"), result, strict=True))
             if "counted" in settings:
                 settings["counted"] = sliding(window, None, settings["counted"], 1)[1]
             return f(*inputs, **settings)
@@ -160,12 +160,12 @@ def _window_shares(g: Any, *, space: Ints, **settings: Any) -> Any:
 
 def _by_cell(f: Callable[..., Any], x: Any, counts: Ints, *rest: Any) -> Any:
     """What a function gives for the index of each cell, and for what of the rest is at its place."""
-    found = []
+    results = []
     for place in np.ndindex(*counts):
         ends = zip(place, x.shape[2:], counts, strict=True)
         cell = (..., *(slice(i * n // m, -(-(i + 1) * n // m)) for i, n, m in ends))
-        found.append(f(cell, *(y[(..., *place)] for y in rest)))
-    return jnp.stack(found, -1).reshape(*x.shape[:2], *counts)
+        results.append(f(cell, *(y[(..., *place)] for y in rest)))
+    return jnp.stack(results, -1).reshape(*x.shape[:2], *counts)
 
 
 def _flat(x: Any, cell: Any) -> Any:
