@@ -67,6 +67,7 @@ def steps_of(state, states):
 
 
 @with_signals
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # one that comes in a finalizer
 @pytest.mark.parametrize("verify", [True, False])
 @pytest.mark.parametrize("steps_before", [0, 2])
 def test_an_interrupt_at_any_moment(states, steps_before, verify):
