@@ -57,13 +57,7 @@ class Report:
 
 
 class Comparison:
-    """One recording with what it gave, to compare what is made of it with.
-
-    Parameters
-    ----------
-    recording : Recording
-        Before it is rewritten.
-    """
+    """One recording, before it is rewritten, with what it gave, to compare what is made of it with."""
 
     def __init__(self, recording: Recording) -> None:
         self.program = recording.program

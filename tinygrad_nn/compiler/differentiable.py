@@ -23,15 +23,7 @@ from .trace.traced import Traced
 
 
 class Connection:
-    """Connects the results of one recording's calls to the graph around them.
-
-    Parameters
-    ----------
-    function : callable
-    recording : Recording
-    compile : callable
-        Makes a compiled function of the pullback.
-    """
+    """Connects the results of one recording's calls to the graph around them; `compile` compiles the pullback."""
 
     def __init__(self, function: Callable[..., Any], recording: Recording, compile: Callable[..., Any]) -> None:
         self.function = function

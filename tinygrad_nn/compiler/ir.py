@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -10,44 +12,17 @@ import numpy as np
 from ..core.define import Op
 
 
+@dataclass(eq=False, repr=False, slots=True)
 class Var:
-    """A value of a program.
+    """A value of a program; shape and dtype are known before a call."""
 
-    Attributes
-    ----------
-    shape, dtype
-        What is known of it before a call.
-    kind : str
-        ``"input"``, ``"state"`` (read from outside at each call), ``"constant"``, ``"generator"`` or ``"result"`` of a
-        step.
-    value : object
-        The array or number of a constant.
-    weak : bool
-        A Python number, which leaves the dtype of arrays alone (NEP 50).
-    name : str
-        What the emitted code calls it, once names are given; before, a wish or nothing.
-    """
-
-    __slots__ = ("dtype", "kind", "name", "number", "shape", "value", "weak")
-
-    def __init__(
-        self,
-        number: int,
-        shape: tuple[int, ...],
-        dtype: Any,
-        kind: str = "result",
-        *,
-        value: Any = None,
-        weak: bool = False,
-        name: str = "",
-    ) -> None:
-        self.number = number
-        self.shape = shape
-        self.dtype = dtype
-        self.kind = kind
-        self.value = value
-        self.weak = weak
-        self.name = name
+    number: int
+    shape: tuple[int, ...]
+    dtype: Any
+    kind: str = "result"  # of a step; "input", "state" (read from outside at each call), "constant" or "generator"
+    value: Any = None  # the array or number of a constant
+    weak: bool = False  # a Python number, which leaves the dtype of arrays alone (NEP 50)
+    name: str = ""  # what the emitted code calls it, once names are given; before, a wish or nothing
 
     @property
     def ndim(self) -> int:
@@ -57,10 +32,7 @@ class Var:
     @property
     def size(self) -> int:
         """Number of elements."""
-        size = 1
-        for length in self.shape:
-            size *= length
-        return size
+        return prod(self.shape)
 
     @property
     def nbytes(self) -> int:
@@ -81,40 +53,19 @@ def spec(x: Var) -> str:
     return f"{'Python ' if x.weak else ''}{x.dtype}[{', '.join(map(str, x.shape))}]"
 
 
+@dataclass(eq=False, repr=False, slots=True)
 class Step:
-    """One application of an operation.
+    """One application of an operation."""
 
-    Attributes
-    ----------
-    op : Op
-    inputs : tuple of Var or number
-    params : dict
-        Settings.
-    outputs : tuple of Var
-        More than one where the op gives several results.
-    line : tuple or None
-        File and line of the user's code that it came from.
-    several : bool
-        Whether the op gives a tuple, which may hold a single result.
-    """
+    op: Op
+    inputs: tuple[Any, ...]  # variables and numbers
+    params: dict[str, Any]  # settings
+    outputs: tuple[Var, ...]
+    line: tuple[str, int] | None = None  # file and line of the user's code that it came from
+    several: bool = False  # whether the op gives a tuple, which may hold a single result
 
-    __slots__ = ("inputs", "line", "op", "outputs", "params", "several")
-
-    def __init__(
-        self,
-        op: Op,
-        inputs: tuple[Any, ...],
-        params: dict[str, Any],
-        outputs: tuple[Var, ...],
-        line: tuple[str, int] | None = None,
-        several: bool = False,
-    ) -> None:
-        self.op = op
-        self.inputs = inputs
-        self.params = params
-        self.outputs = outputs
-        self.line = line
-        self.several = several or len(outputs) > 1
+    def __post_init__(self) -> None:
+        self.several = self.several or len(self.outputs) > 1
 
     @property
     def name(self) -> str:
@@ -142,28 +93,15 @@ class Step:
 
 
 class Program:
-    """A recorded function.
-
-    Attributes
-    ----------
-    name : str
-    inputs : list of Var
-        What each call is given, in order.
-    state : list of Var
-        What is read from outside at the start of each call.
-    steps : list of Step
-    results : list of Var
-        What the call gives back, or leaves behind in `state`.
-    """
+    """A recorded function."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.inputs: list[Var] = []
-        self.state: list[Var] = []
+        self.inputs: list[Var] = []  # what each call is given, in order
+        self.state: list[Var] = []  # what is read from outside at the start of each call
         self.steps: list[Step] = []
-        self.results: list[Var] = []
-        #: Results that a call leaves in the place of a state variable: result by state.
-        self.writes: dict[Var, Var] = {}
+        self.results: list[Var] = []  # what the call gives back
+        self.writes: dict[Var, Var] = {}  # what it leaves in the place of a state variable: result by state
         self._count = 0
 
     def var(self, shape: tuple[int, ...], dtype: Any, kind: str = "result", **more: Any) -> Var:
@@ -209,17 +147,7 @@ def check(program: Program, after: str = "") -> None:
 
     Each variable is made once and before it is read; inputs and state are not made by steps; numbers of inputs fit the
     ops; settings are known to them; what is needed in the end exists; states are written in their own shape and dtype.
-
-    Parameters
-    ----------
-    program : Program
-    after : str
-        The pass that made it, for the message.
-
-    Raises
-    ------
-    MalformedProgram
-        Naming the pass and the step.
+    The message names the step, and with `after` the pass that made the program.
     """
     where = f"{program.name}, after {after}" if after else program.name
     known: set[Var] = {*program.inputs, *program.state}

@@ -45,13 +45,7 @@ def identifier(wish: str) -> str:
 
 
 def literal(value: Any) -> str:
-    """A setting or a constant as Python source.
-
-    Raises
-    ------
-    NotWritable
-        For objects that have no literal.
-    """
+    """A setting or a constant as Python source; raises `NotWritable` for objects that have no literal."""
     if value is None or value is Ellipsis or isinstance(value, bool):
         return repr(value)
     for kind in (int, str, bytes):

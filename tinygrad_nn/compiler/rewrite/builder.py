@@ -21,14 +21,10 @@ SMALL = 4096
 
 
 class Builder:
-    """Copies a program, with patterns applied to every step.
+    """Copies a program, with patterns applied to every step; the variables are new where steps are new.
 
-    Parameters
-    ----------
-    program : Program
-        Left as it is; the variables of the new one are new where steps are new.
-    patterns : mapping of str to sequence of Pattern
-        By the op's name; under `ELEMENTWISE`, of every elementwise op of the library, before its own.
+    Patterns stand under the op's name; under `ELEMENTWISE` those of every elementwise op of the library, which come
+    before its own.
     """
 
     def __init__(self, program: Program, patterns: dict[str, list[Pattern]]) -> None:

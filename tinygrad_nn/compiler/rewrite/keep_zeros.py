@@ -13,13 +13,7 @@ from .builder import remove_dead
 
 
 def leave_keep_zeros_out(program: Program) -> list[Var]:
-    """Take all masks from a program.
-
-    Returns
-    -------
-    list of Var
-        What must be finite for the results to be right, the smallest that do; empty if there was no mask.
-    """
+    """Take all masks from a program; what must be finite for its results to be right, the smallest that do."""
     if not any(map(_is_mask, program.steps)):
         return []
     same: dict[Var, object] = {}

@@ -20,14 +20,9 @@ def bodies(step: Step) -> dict[str, Program]:
 
 
 def prune(step: Step, needed: Collection[Var]) -> Step:
-    """The same loop or branch without results that are not needed, and without inputs that then nothing reads.
+    """The same loop or branch without results that nothing reads after it, and without inputs that then nothing reads.
 
-    Parameters
-    ----------
-    step : Step
-        Of any op; what is no loop and no branch comes back as it is. At least one of its results is needed.
-    needed : collection of Var
-        All variables that are read after the step.
+    What is no loop and no branch comes back as it is. At least one result of the step is needed.
     """
     if step.op is scan:
         return _prune_scan(step, needed)

@@ -125,21 +125,13 @@ in_place = define(_in_place, name="in_place", differentiable=False)
 
 @dataclass
 class Group:
-    """A convolution, the relu that may follow, its pooling, and what of a backward pass belongs to them.
-
-    Attributes
-    ----------
-    spread : list of Step
-        Where the gradient comes through the pooling.
-    gradients : list of Step
-        Where it has come through the relu too: the gradient of the convolution's result.
-    """
+    """A convolution, the relu that may follow, its pooling, and what of a backward pass belongs to them."""
 
     conv: Step
     relu: Step | None
     pool: Step
-    spread: list[Step] = field(default_factory=list)
-    gradients: list[Step] = field(default_factory=list)
+    spread: list[Step] = field(default_factory=list)  # where the gradient comes through the pooling
+    gradients: list[Step] = field(default_factory=list)  # and through the relu too: that of the convolution's result
     columns: Any = None
     phases: Any = None
     largest: Any = None

@@ -15,15 +15,9 @@ from ..ir import Program, Step, Var
 
 
 def move_scales(program: Program, gradients: set[Var], free: list[Var]) -> None:
-    """Let scalar factors stand as early as they can, in place.
+    """Let scalar factors stand as early as they can, in place; of two that could take the scale, a gradient takes it.
 
-    Parameters
-    ----------
-    program : Program
-    gradients : set of Var
-        Variables that carry gradients; of two factors that could take the scale, such a one takes it.
-    free : list of Var
-        Results that may come out scaled.
+    Results among `free` may come out scaled.
     """
     gradients = set(gradients)
     for step in program.steps:

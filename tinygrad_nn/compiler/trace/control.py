@@ -111,13 +111,7 @@ def record_scan(
 ) -> tuple[list[Any], list[Any]]:
     """Record a loop of fixed length: the last carry, and what is stacked.
 
-    Parameters
-    ----------
-    step : callable
-        ``step(carry, slices)``, both lists of Tensors, gives the next carry and then what is stacked.
-    init, xs : sequence of Tensor, array or number
-    length : int
-    reverse : bool
+    ``step(carry, slices)``, both lists of Tensors, gives the next carry and then what is stacked.
     """
     init, xs = [modes.store.operand(x) for x in init], [modes.store.operand(x) for x in xs]
     inner = Inner(modes.store, "scan")

@@ -16,14 +16,7 @@ from .state import Place
 
 
 def check_escapes(program: Program, made: Sequence[Any]) -> None:
-    """Raise if something outside holds on to a value of the recording: it would stand for nothing there.
-
-    Parameters
-    ----------
-    program : Program
-    made : sequence of weakref
-        Of all stand-ins.
-    """
+    """Raise if something outside holds on to a stand-in of the recording: it would stand for nothing there."""
     if not any(one() is not None for one in made):
         return
     gc.collect()
@@ -41,15 +34,8 @@ def check_escapes(program: Program, made: Sequence[Any]) -> None:
 
 
 def check_generators(program: Program, places: Iterable[tuple[Var, Place]]) -> None:
-    """Raise if a random generator was made inside: it would go on from call to call instead of starting anew.
-
-    Parameters
-    ----------
-    program : Program
-    places : iterable of (Var, Place)
-        Of the generators, which the recorder holds twice besides the place.
-    """
-    for var, place in places:
+    """Raise if a random generator was made inside: it would go on from call to call instead of starting anew."""
+    for var, place in places:  # the recorder holds each generator twice besides the place
         if not is_held_elsewhere(place, "holder", 3):
             lines = (step.line for step in program.steps if var in step.inputs)
             raise TypeError(

@@ -42,18 +42,7 @@ class Body(Program):
 class Inner(Recorder):
     """Records a body while `outer` waits: whatever the body reads from outside becomes an input of its program.
 
-    Parameters
-    ----------
-    outer : Recorder
-    name : str
-        Of the control flow that the body is a part of.
-
-    Attributes
-    ----------
-    flows : dict
-        For each variable of the body, whether a derivative passes through it to the body's inputs.
-    captured : dict
-        What was read from outside: by its variable in `outer` and its node, its stand-ins there and here.
+    It has the name of the control flow that it is a part of.
     """
 
     def __init__(self, outer: Recorder, name: str) -> None:
@@ -62,7 +51,9 @@ class Inner(Recorder):
         self.outer = outer
         self.root: Recorder = outer.root if isinstance(outer, Inner) else outer
         self.start = next_order()
+        #: For each variable of the body, whether a derivative passes through it to the body's inputs.
         self.flows: dict[Var, bool] = {}
+        #: What was read from outside: by its variable in `outer` and its node, its stand-ins there and here.
         self.captured: dict[tuple[Var, Node | None], tuple[Traced, Traced]] = {}
         self._cuts: dict[Var, Traced] = {}
         self._roots: list[Node] = []

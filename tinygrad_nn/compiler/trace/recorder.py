@@ -42,17 +42,8 @@ class Recorder(Store):
     """Records what is computed while it is the store of the thread.
 
     What is read from outside becomes state of the program, what is bound anew becomes a write; in the end everything
-    outside is as it was before.
-
-    Parameters
-    ----------
-    name : str
-        Of the program.
-    control : module
-        Records loops and branches, with recorders of its own that wait for this one.
-    function : callable
-    held : sequence
-        Arguments that are the same at each call.
+    outside is as it was before. `control` is the module that records loops and branches, with recorders of its own that
+    wait for this one; `held` are arguments that are the same at each call.
     """
 
     compiling = True

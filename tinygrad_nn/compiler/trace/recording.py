@@ -72,50 +72,23 @@ def describe(x: Any, fixed: bool = False) -> Argument:
 
 @dataclass
 class Recording:
-    """A program, and how a call of the function becomes a call of it.
-
-    Attributes
-    ----------
-    program : Program
-    arguments : list of Argument
-        Of the leaves of ``(args, kwargs)``; those that are not fixed are the program's inputs, in order.
-    structure : object
-        How the leaves are nested.
-    places : list of Place
-        Where each variable of ``program.state`` is read.
-    writes : list of (Var or None, Place, Var)
-    cleared : list of Tensor
-    guards : list of Guard
-    leaves : list of (str, object)
-        Of what the function returns: ``("tensor", var)``, ``("array", var)``, ``("number", var)`` or
-        ``("fixed", object)``.
-    returned : object
-        How they are nested.
-    forget : callable
-        Takes back what was prepared outside for the first call.
-    recording : bool
-        Whether gradients were recorded in the call, or it was made under `no_grad`.
-    live : list of bool
-        Of what the function returns: whether it is a Tensor that can still be differentiated.
-    outcome : dict of Var to object
-        What results and new values of the state were in the recorded call; emptied when it has been made use of.
-    generators : list of (Generator, object)
-        Random generators, and their states after the recorded call.
-    """
+    """A program, and how a call of the function becomes a call of it."""
 
     program: Program
-    arguments: list[Argument]
-    structure: Any
-    places: list[Place]
+    arguments: list[Argument]  # the leaves of (args, kwargs); those not fixed are the program's inputs, in order
+    structure: Any  # how these leaves are nested
+    places: list[Place]  # where each variable of program.state is read
     writes: list[tuple[Var | None, Place, Var]]
     cleared: list[Tensor]
     guards: list[Guard]
-    leaves: list[tuple[str, Any]]
-    returned: Any
-    forget: Callable[[], None]
-    live: list[bool] = field(default_factory=list)
-    recording: bool = True
+    leaves: list[tuple[str, Any]]  # what is returned: a variable after "tensor", "array", "number", else "fixed"
+    returned: Any  # how what is returned is nested
+    forget: Callable[[], None]  # takes back what was prepared outside for the first call
+    live: list[bool] = field(default_factory=list)  # which returned leaves are Tensors that can still be differentiated
+    recording: bool = True  # whether gradients were recorded in the call, or it was made under no_grad
+    #: What results and new values of the state were in the recorded call; emptied when it has been made use of.
     outcome: dict[Var, Any] = field(default_factory=dict)
+    #: Random generators, and their states after the recorded call.
     generators: list[tuple[Any, Any]] = field(default_factory=list)
 
 
@@ -129,17 +102,8 @@ def record(
 ) -> Recording:
     """Run a function once, on stand-ins, and give what it did as a program.
 
-    Parameters
-    ----------
-    function : callable
-    args, kwargs
-        Of the call.
-    fixed : collection of int
-        Numbers of the leaves of ``(args, kwargs)`` that are not to vary though they are numbers or arrays.
-    names : sequence of str
-        How to call the leaves.
-    name : str
-        Of the program.
+    `fixed` are the numbers of those leaves of ``(args, kwargs)`` that are not to vary though they are numbers or
+    arrays, and `names` is how to call all of them.
     """
     leaves, structure = flatten((tuple(args), kwargs))
     arguments = [describe(x, i in fixed) for i, x in enumerate(leaves)]

@@ -23,19 +23,6 @@ class Traced(ArrayMethods, StandIn):
 
     Operations on it are recorded; whatever needs the numbers themselves raises, as it could only be right for the
     one call that is being recorded.
-
-    Attributes
-    ----------
-    variable : Var
-        Its place in the program.
-    value : array or number
-        What it is in this one call, for the recorder alone.
-    shared : bool
-        Whether it is read from outside: what an optimizer remembers, or an array argument.
-    relatives : list of weakref
-        All that show the same memory, views and what they are views of, itself included; empty if it is alone.
-    source : (Traced, object) or None
-        Of a view by basic indexing: what it shows a part of, and the index.
     """
 
     __slots__ = ()
@@ -45,9 +32,11 @@ class Traced(ArrayMethods, StandIn):
 
     def __init__(self, var: Any, value: Any) -> None:
         self.variable = var
-        self.value = value
-        self.shared = False
+        self.value = value  # in this one call, for the recorder alone
+        self.shared = False  # whether it is read from outside: what an optimizer remembers, or an array argument
+        #: Weak references to all that show the same memory, itself included; empty if it is alone.
         self.relatives: list[Any] = []
+        #: Of a view by basic indexing: what it shows a part of, and the index.
         self.source: tuple[Traced, Any] | None = None
         self.written = False
 

@@ -39,12 +39,7 @@ def variables(function: Callable[..., Any], held: Sequence[Any] = ()) -> Iterato
     Closure variables and globals, of it and of other functions that can be reached from it: through variables, through
     classes and methods that are named in the code, and in modules of networks; what lists, tuples and dicts among the
     variables hold; those attributes of plain objects that are named in the code; and each function's code and defaults.
-
-    Parameters
-    ----------
-    function : callable
-    held : sequence
-        Objects that the function is given as they are, and modules that it calls.
+    `held` are objects that the function is given as they are, and modules that it calls.
     """
     reach = _Reach()
     for root in (function, *held):

@@ -15,17 +15,7 @@ from .runner import JaxRunner
 
 
 class JaxEntry:
-    """One recording, compiled by JAX.
-
-    Parameters
-    ----------
-    function : callable
-    recording : Recording
-    mesh, replicate
-        As `JaxRunner` takes them.
-    compiled : callable
-        Makes a compiled function, for the pullback of results that are differentiated outside.
-    """
+    """One recording, compiled by JAX; `compiled` compiles the pullback of results that are differentiated outside."""
 
     in_place = False
 

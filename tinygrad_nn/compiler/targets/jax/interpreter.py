@@ -17,22 +17,11 @@ Check = tuple[Any, type[Exception], str]
 
 
 class Interpreter:
-    """Computes steps on JAX's values.
-
-    Parameters
-    ----------
-    known : dict
-        Values by variable: what there is before the steps, and afterwards what they made.
-
-    Attributes
-    ----------
-    checks : list
-        Conditions under which NumPy would have raised, with the error and its message.
-    """
+    """Computes steps on JAX's values."""
 
     def __init__(self, known: dict[Var, Any]) -> None:
-        self.known = known
-        self.checks: list[Check] = []
+        self.known = known  # what there is before the steps, and afterwards what they made too
+        self.checks: list[Check] = []  # conditions under which NumPy would have raised
 
     def run(self, steps: Sequence[Step]) -> int:
         """Compute steps, in order, up to one that JAX has no counterpart for; how many."""
@@ -95,15 +84,8 @@ def _function(program: Program) -> Callable[..., tuple[Any, ...]]:
 class Pieces:
     """A program, in pieces that JAX compiles and steps between them that only their ops' own kernels compute.
 
-    Mostly all is one piece. Where a piece ends is known when it has been traced.
-
-    Parameters
-    ----------
-    program : Program
-    arguments : list of Var
-        What a call is given: inputs, state, and what is drawn from random generators.
-    replicated : jax.sharding.Sharding, optional
-        How new values of the state lie on several devices.
+    Mostly all is one piece. Where a piece ends is known when it has been traced. A call is given `arguments`: inputs,
+    state, and what is drawn from random generators; `replicated` is how new state lies on several devices.
     """
 
     def __init__(self, program: Program, arguments: list[Var], replicated: Any = None) -> None:

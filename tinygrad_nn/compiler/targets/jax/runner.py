@@ -13,28 +13,12 @@ from ...ir import Program, Step, Var, spec
 
 
 class JaxRunner:
-    """A program compiled by JAX.
+    """A program in the library's own ops, compiled by JAX.
 
-    Parameters
-    ----------
-    program : Program
-        As recorded, or rewritten in the library's own ops.
-    mesh : jax.sharding.Mesh, optional
-        Devices to compute on. Each input that is an array is split along its first axis over the mesh's first axis,
-        everything else is copied to all devices: on each the same is computed of a part of the batch, and sums over the
-        batch are sums over the devices.
-    replicate : collection of str
-        Names of inputs that are not split.
+    Each input that is an array is split along its first axis over the mesh's first axis unless `replicate` names it,
+    everything else is copied to all devices: on each the same is computed of a part of the batch, and sums over the
+    batch are sums over the devices.
 
-    Raises
-    ------
-    ImportError
-        Without JAX.
-    ValueError
-        If an input cannot be split over the mesh.
-
-    Notes
-    -----
     Products of matrices have all digits, also where a device would be faster with fewer. Random numbers are drawn by
     NumPy, so that they are those of the function that is not compiled. Subnormal numbers may become zero.
 
@@ -76,24 +60,11 @@ class JaxRunner:
     def __call__(
         self, inputs: Sequence[Any], state: Sequence[Any], *, numpy: bool = False, native: int = 0
     ) -> list[Any]:
-        """The values of ``program.needed``.
+        """The values of ``program.needed`` as JAX arrays.
 
-        Parameters
-        ----------
-        inputs, state : sequence
-            NumPy arrays and scalars, Python numbers and JAX arrays, in the order of ``program.inputs`` and
-            ``program.state``; for a generator the `numpy.random.Generator`.
-        numpy : bool
-            Give NumPy arrays, which cannot be written to, NumPy scalars and Python numbers, instead of JAX arrays.
-        native : int
-            So many of the first results are JAX arrays nevertheless.
-
-        Raises
-        ------
-        TypeError
-            For another shape or dtype than was recorded.
-        IndexError, ValueError
-            Where an operation raises, such as for an index out of range. Nothing is returned then.
+        With `numpy` they are NumPy arrays, which cannot be written to, NumPy scalars and Python numbers, but for the
+        first `native` ones. Inputs and state may be of all these kinds; for a generator, it is NumPy's. Raises
+        TypeError for another shape or dtype than was recorded, and what an operation raises.
         """
         program = self.program
         if (len(inputs), len(state)) != (len(program.inputs), len(program.state)):

@@ -19,13 +19,7 @@ _SAME = frozenset(("reshape", "broadcast_to"))
 
 
 class Formulas:
-    """Writes formulas, with what has no name written out.
-
-    Parameters
-    ----------
-    steps : list of Step
-    names : Namer
-    """
+    """Writes formulas, with what has no name written out."""
 
     def __init__(self, steps: list[Step], names: Namer) -> None:
         self._producer = {step.out: step for step in steps if len(step.outputs) == 1}

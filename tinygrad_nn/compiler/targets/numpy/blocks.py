@@ -21,32 +21,14 @@ LEAST_STEPS = 3
 
 @dataclass(eq=False)
 class Chain:
-    """Steps that are run together on one piece after the other.
+    """Steps that are run together on one piece after the other."""
 
-    Attributes
-    ----------
-    steps : list of Step
-        Elementwise ones and sums over all elements.
-    size : int
-        Elements of the arrays.
-    piece : int
-        Elements of a piece.
-    inputs : list of Var
-        Arrays that are read, all of one size.
-    numbers : list of Var
-        Numbers that are read.
-    outputs : list of Var
-        Arrays that something else reads.
-    sums : list of Var
-        Results of the sums.
-    """
-
-    steps: list[Step]
-    size: int
-    piece: int
-    inputs: list[Var] = field(default_factory=list)
-    numbers: list[Var] = field(default_factory=list)
-    outputs: list[Var] = field(default_factory=list)
+    steps: list[Step]  # elementwise ones and sums over all elements
+    size: int  # elements of the arrays
+    piece: int  # elements of a piece
+    inputs: list[Var] = field(default_factory=list)  # arrays that are read, all of one size
+    numbers: list[Var] = field(default_factory=list)  # numbers that are read
+    outputs: list[Var] = field(default_factory=list)  # arrays that something else reads
     sums: list[Var] = field(default_factory=list)
 
 
@@ -74,20 +56,9 @@ look = define(_square_sum, name="look", differentiable=False)
 
 
 def in_blocks(program: Program, written: set[Var], witnesses: list[Var]) -> list[Var]:
-    """Put chains in the place of their steps.
+    """Put chains in the place of their steps, but for those that give new values of the state.
 
-    Parameters
-    ----------
-    program : Program
-    written : set of Var
-        New values of the state, which stay steps of their own.
-    witnesses : list of Var
-        What is looked at besides results.
-
-    Returns
-    -------
-    list of Var
-        What is to be looked at now: a number in the place of each array that a chain has looked at.
+    Gives the witnesses to look at now: a number in the place of each array that a chain has looked at.
     """
     shapes = {s.out.shape for s in program.steps if len(s.outputs) == 1 and s.out.nbytes >= LEAST_BYTES}
     for shape in sorted(shapes):

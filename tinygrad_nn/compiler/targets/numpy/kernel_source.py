@@ -32,10 +32,7 @@ class Kernels:
     def add(self, function: Any, wish: str) -> str:
         """The name under which a kernel can be called, its source added to `parts`.
 
-        Raises
-        ------
-        NotWritable
-            Where it, or something that it uses, has no source.
+        Raises `NotWritable` where it, or something that it uses, has no source.
         """
         known = self._names.get(id(function))
         if known is not None:
@@ -125,22 +122,12 @@ def _in_numpy(function: Any) -> str | None:
 
 
 class Linker(ast.NodeTransformer):
-    """Puts texts in the place of the names that a function reads from its module; what it binds itself stays.
-
-    Attributes
-    ----------
-    texts : dict of str to str
-        By name, an expression.
-    found : set of str
-        The names that were read and are bound nowhere in the function.
-    bound : set of str
-        Those that it binds, in what is defined inside it too.
-    """
+    """Puts texts in the place of the names that a function reads from its module; what it binds itself stays."""
 
     def __init__(self, texts: Mapping[str, str] | None = None) -> None:
-        self.texts = dict(texts or {})
-        self.found: set[str] = set()
-        self.bound: set[str] = set()
+        self.texts = dict(texts or {})  # by name, an expression
+        self.found: set[str] = set()  # names that were read and are bound nowhere in the function
+        self.bound: set[str] = set()  # those that it binds, in what is defined inside it too
         self._scopes: list[set[str]] = []
 
     def visit_Name(self, node: ast.Name) -> ast.expr:

@@ -15,24 +15,15 @@ from ...ir import Step, Var
 class Form:
     """How a step is written.
 
-    Attributes
-    ----------
-    kind : str
-        ``"into"``: a call that puts its result into a given array; ``"elementwise"``: such a one that may be given one
-        of its inputs for it; ``"view"``: an expression for a view of its input; ``"number"``: an expression for a
-        number; ``"call"``: a call that makes its result; ``"filled"``: a call of `Op.fill` with arrays for the results.
-    text : str
-        With ``{0}``, ``{1}``, … for the inputs and ``{out}`` for the array.
-    names : tuple of str
-        What is used of NumPy.
-    kernel : bool
-        Whether it is a call of the op's own kernel, which takes the array for the result as ``out=``.
+    Its kind is ``"into"``: a call that puts its result into a given array; ``"elementwise"``: such a one that may be
+    given one of its inputs for it; ``"view"``: an expression for a view of its input; ``"number"``: an expression for a
+    number; ``"call"``: a call that makes its result; ``"filled"``: a call of `Op.fill` with arrays for the results.
     """
 
     kind: str
-    text: str
-    names: tuple[str, ...] = ()
-    kernel: bool = False
+    text: str  # with {0}, {1}, … for the inputs and {out} for the array
+    names: tuple[str, ...] = ()  # what is used of NumPy
+    kernel: bool = False  # whether it is a call of the op's own kernel, which takes the array for the result as out=
 
 
 #: These warn when the array for the result is given by position.

@@ -19,29 +19,16 @@ _WORDS = {0: "zero", 1: "one", 2: "two", 0.5: "half", -1: "minus_one"}
 class Source:
     """Emitted code.
 
-    Attributes
-    ----------
-    text : str
-        A module: imports, kernels, memory and the function.
-    function : str
-        Name of the function; it takes the inputs, then the state, and returns the results, then new numbers of the
-        state. Arrays of the state are written to in place.
-    arguments : list of str
-        Names of the inputs and the state.
-    constants : dict
-        Arrays that the module needs and does not spell out, by name.
-    kernels : dict
-        Functions that stand in the text, by name, and the process's own.
-    missing : list of str
-        What could not be written as text.
+    The function takes the inputs, then the state, and returns the results, then new numbers of the state. Arrays of the
+    state are written to in place.
     """
 
-    text: str
-    function: str
-    arguments: list[str]
-    constants: dict[str, Any]
-    kernels: dict[str, Any]
-    missing: list[str]
+    text: str  # a module: imports, kernels, memory and the function
+    function: str  # its name
+    arguments: list[str]  # names of the inputs and the state
+    constants: dict[str, Any]  # arrays that the module needs and does not spell out, by name
+    kernels: dict[str, Any]  # functions that stand in the text, by name, and the process's own
+    missing: list[str]  # what could not be written as text
 
 
 class Module:

@@ -34,10 +34,7 @@ RESERVED = frozenset(
 def name_variables(program: Program, places: list[Place], function: Callable[..., Any]) -> dict[str, str]:
     """Give wishes for names to the variables of a recorded program; they are made different from each other later.
 
-    Returns
-    -------
-    dict
-        For names of parameters, what they stand for: ``{"W1": "model.0.weight"}``.
+    Gives what the names of parameters stand for: ``{"W1": "model.0.weight"}``.
     """
     held = dict(_held(function))
     meanings: dict[str, str] = {}

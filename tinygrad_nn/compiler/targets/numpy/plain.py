@@ -16,16 +16,8 @@ from .naming import Namer
 class Plain:
     """Writes one function, in which every step makes a new array.
 
-    Parameters
-    ----------
-    module : Module
-    name : str
-        Of the function.
-    program : Program
-    fixed : mapping of Var to str
-        Names of the parameters, in order; steps that would make one of them are left out.
-    copies : bool
-        Whether results are copied, since the caller gives them away.
+    Its parameters are named by `fixed`, in order; steps that would make one of them are left out. Results are copied
+    where the caller gives them away.
     """
 
     def __init__(

@@ -11,55 +11,28 @@ from .lowering import CHAIN, Form, form_of
 
 @dataclass(eq=False)
 class Buffer:
-    """Memory that is used again in every call, by one variable after the other.
-
-    Attributes
-    ----------
-    nbytes : int
-    tenants : list of Var
-        Which variables it holds, in order.
-    """
+    """Memory that is used again in every call, by one variable after the other."""
 
     nbytes: int
-    tenants: list[Var] = field(default_factory=list)
+    tenants: list[Var] = field(default_factory=list)  # which variables it holds, in order
 
 
 @dataclass
 class Plan:
-    """What a program needs besides its steps to be written down.
-
-    Attributes
-    ----------
-    program : Program
-    body, commits : list of Step
-        In the order in which they run; the second write into the arrays of the state.
-    forms : dict of Step to Form
-    buffers : list of Buffer
-    buffer_of : dict of Var to Buffer
-    results : list of Var
-        Arrays that are given away: each call takes memory that nobody holds any more.
-    targets : dict of Var to Var
-        The state variable whose array a commit writes into, by the variable that it makes.
-    witnesses : list of Var
-        What is looked at after the body.
-    copies : list of (Var, Var)
-        State variables whose new value, the second, is copied into them last.
-    """
+    """What a program needs besides its steps to be written down."""
 
     program: Program
-    body: list[Step]
-    commits: list[Step]
+    body: list[Step]  # in the order in which they run
+    commits: list[Step]  # after them; they write into the arrays of the state
     forms: dict[Step, Form]
     buffers: list[Buffer]
     buffer_of: dict[Var, Buffer]
-    results: list[Var]
-    targets: dict[Var, Var]
-    copies: list[tuple[Var, Var]]
-    witnesses: list[Var]
-    #: Whether a copy reads what another writes to.
-    crossing: bool
-    #: Results that show the state as it was, to be copied before it is written to.
-    former: list[Var]
+    results: list[Var]  # arrays that are given away: each call takes memory that nobody holds any more
+    targets: dict[Var, Var]  # by the variable that a commit makes, the state variable whose array it writes into
+    copies: list[tuple[Var, Var]]  # state variables whose new value, the second, is copied into them last
+    witnesses: list[Var]  # what is looked at after the body
+    crossing: bool  # whether a copy reads what another writes to
+    former: list[Var]  # results that show the state as it was, to be copied before it is written to
     #: By chain, the buffers of its pieces, and which variable is in which.
     pieces: dict[Chain, tuple[list[Buffer], dict[Var, Buffer]]]
 
@@ -75,15 +48,9 @@ _INTO = frozenset(("into", "elementwise", "chosen", "chain", "filled"))
 
 
 def plan(program: Program, witnesses: list[Var], *, reuse: bool = True) -> Plan:
-    """Plan the memory of a program.
+    """Plan the memory of a program; without `reuse` every variable has memory of its own.
 
-    Parameters
-    ----------
-    program : Program
-    witnesses : list of Var
-        What is looked at after the body, before the commits.
-    reuse : bool
-        False: every variable has memory of its own.
+    Witnesses are looked at after the body, before the commits.
     """
     _sink(program)
     check(program, "moving steps to their use")

@@ -20,11 +20,6 @@ def save(source: Source, recording: Recording, path: str | Path, name: str) -> N
     """Write a module whose function is called as the compiled one was, on NumPy arrays.
 
     It is one file, so that it is there as a whole or not at all, whenever a process that writes it is killed.
-
-    Raises
-    ------
-    ValueError
-        If the path does not end in ``.py``, or if a kernel of the user's has no source text of its own.
     """
     path = Path(path)
     if path.suffix != ".py":

@@ -18,13 +18,7 @@ Cell = Hashable
 
 
 def verify(plan: Plan) -> None:
-    """Raise unless every read of a plan's steps finds the variable that it means.
-
-    Raises
-    ------
-    MalformedProgram
-        Naming the step, and what its memory holds instead.
-    """
+    """Raise unless every read of a plan's steps finds the variable that it means, naming what is there instead."""
     _Run(plan).run()
 
 

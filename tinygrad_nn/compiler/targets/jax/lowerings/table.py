@@ -29,20 +29,12 @@ class NoCounterpart(Exception):
 
 @dataclass(frozen=True)
 class Call:
-    """What a lowering can ask for beside its inputs and settings.
-
-    Attributes
-    ----------
-    step : Step
-    refuse : callable
-        ``refuse(condition, error, message)`` has the call raise if any of `condition` is true: NumPy would have raised
-        there.
-    function : callable
-        A program as a function of JAX arrays that gives a tuple: the body of a loop or a branch.
-    """
+    """What a lowering can ask for beside its inputs and settings."""
 
     step: Step
+    #: ``refuse(condition, error, message)`` has the call raise, as NumPy would have, if any of `condition` is true.
     refuse: Callable[[Any, type[Exception], str], None]
+    #: A program as a function of JAX arrays that gives a tuple: the body of a loop or a branch.
     function: Callable[[Program], Callable[..., tuple[Any, ...]]]
 
     @property
