@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -126,6 +126,10 @@ class Program:
                 results.setdefault(x, []).append(step)
         return results
 
+    def reads(self, var: Var) -> bool:
+        """Whether a step reads a variable, or it is a result."""
+        return var in self.results or any(var in step.reads for step in self.steps)
+
     def producers(self) -> dict[Var, Step]:
         """By variable, the step that makes it."""
         return {out: step for step in self.steps for out in step.outputs}
@@ -162,6 +166,18 @@ def check(program: Program, after: str = "") -> None:
             raise MalformedProgram(f"{where}: {old!r} is written to, but it is no state")
         if old.kind == "state" and not old.weak and (old.shape, old.dtype) != (new.shape, new.dtype):
             raise MalformedProgram(f"{where}: {new!r} is to replace {old!r}")
+
+
+#: What a pass does, in words, and the function: it changes a program, or gives another one.
+Pass = tuple[str, Callable[[Program], Program | None]]
+
+
+def run_passes(program: Program, passes: Iterable[Pass]) -> Program:
+    """What passes make of a program, checked after each."""
+    for what, rewrite in passes:
+        program = rewrite(program) or program
+        check(program, what)
+    return program
 
 
 def check_steps(steps: Iterable[Step], known: set[Var], where: str) -> None:
@@ -211,15 +227,9 @@ def run(program: Program, values: Iterable[Any], known: dict[Var, Any] | None = 
     known.update(zip([*program.inputs, *program.state], values, strict=True))
     last = {} if keep else {x: step for step in program.steps for x in (*step.outputs, *step.reads)}
     needed = set(program.needed)
-
-    def value(x: Any) -> Any:
-        if type(x) is not Var:
-            return x
-        return x.value if x.kind == "constant" else known[x]
-
     with np.errstate(all="ignore"):
         for step in program.steps:
-            inputs = [value(x) for x in step.inputs]
+            inputs = [value_of(x, known) for x in step.inputs]
             if all(type(x) in (bool, int, float) for x in inputs):  # Python's, computed with as NumPy does
                 inputs = [np.asarray(x)[()] for x in inputs]
             out = step.op.kernel(*inputs, **step.params)
@@ -228,4 +238,11 @@ def run(program: Program, values: Iterable[Any], known: dict[Var, Any] | None = 
             for x in (*step.outputs, *step.reads) if last else ():
                 if last[x] is step and x not in needed:
                     known.pop(x, None)
-    return [value(x) for x in program.needed]
+    return [value_of(x, known) for x in program.needed]
+
+
+def value_of(x: Any, known: dict[Var, Any]) -> Any:
+    """The value of an input of a step, given those of all variables that are not constant."""
+    if type(x) is not Var:
+        return x
+    return x.value if x.kind == "constant" else known[x]

@@ -43,7 +43,7 @@ def _prune_scan(step: Step, needed: Collection[Var]) -> Step:
         rows = [0]
     result = _with_results(body, [*range(carry), *rows])
     held = range(consts, consts + carry)
-    kept = [i for i, x in enumerate(body.inputs) if i in held or _reads(result, x)]
+    kept = [i for i, x in enumerate(body.inputs) if i in held or result.reads(x)]
     result.inputs = [body.inputs[i] for i in kept]
     settings = {
         **params,
@@ -59,7 +59,7 @@ def _prune_cond(step: Step, needed: Collection[Var]) -> Step:
     keep = [i for i, out in enumerate(step.outputs) if out in needed] or [0]
     results = {name: _with_results(program, keep) for name, program in bodies(step).items()}
     pairs = list(zip(*(step.params[name].inputs for name in results)))
-    kept = [i for i, xs in enumerate(pairs) if any(_reads(program, x) for program, x in zip(results.values(), xs))]
+    kept = [i for i, xs in enumerate(pairs) if any(program.reads(x) for program, x in zip(results.values(), xs))]
     for place, program in enumerate(results.values()):
         program.inputs = [pairs[i][place] for i in kept]
     inputs = (step.inputs[0], *(step.inputs[1 + i] for i in kept))
@@ -74,10 +74,6 @@ def _with_results(program: Program, keep: Sequence[int]) -> Any:
     result.results = [program.results[i] for i in keep]
     remove_dead(result)
     return result
-
-
-def _reads(program: Program, var: Var) -> bool:
-    return var in program.results or any(var in step.reads for step in program.steps)
 
 
 __all__ = ["bodies", "prune"]

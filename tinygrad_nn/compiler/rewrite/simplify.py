@@ -1,10 +1,10 @@
-"""The rewriting of a recorded program, pass by pass."""
+"""The rewriting of a recorded program, pass by pass: each is a line of a list, and none goes unchecked."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from ..ir import Program, Step, Var, check
+from ..ir import Pass, Program, Step, Var, run_passes
 from ..trace.recording import Recording
 from .builder import Builder, remove_dead
 from .keep_zeros import leave_keep_zeros_out
@@ -16,51 +16,56 @@ from .scale import move_scales
 
 @dataclass
 class Simplified:
-    """A program ready to be planned.
+    """A program ready to be planned."""
 
-    Attributes
-    ----------
-    program : Program
-        The quick form.
-    witnesses : list of Var
-        What must be finite for the quick form to be right.
-    careful : Program or None
-        The form with all masks of zero gradients, for when it is not.
-    """
-
-    program: Program
-    witnesses: list[Var] = field(default_factory=list)
-    careful: Program | None = None
+    program: Program  # the quick form
+    witnesses: list[Var]  # what must be finite for the quick form to be right
+    careful: Program | None  # the form with all masks of zero gradients, for when it is not
 
 
 def simplify(program: Program) -> Simplified:
     """Rewrite a program into an equal one that computes less; the given one stays as it is."""
     stable = rewritten(program)
-    careful = None
-    quick = copied(stable)
-    gradients = {var for step in quick.steps for var in step.outputs if var.name.startswith("d:")}
-    witnesses = leave_keep_zeros_out(quick)
-    check(quick, "leaving out masks of zero gradients")
-    if witnesses:
-        careful = Builder(stable, LOWER).build()
-        check(careful, "lowering the careful form")
-        kept = quick.results
-        quick.results = [*kept, *witnesses]
-        quick = _lowered(quick, gradients, witnesses)
-        witnesses = quick.results[len(kept) :]
-        quick.results = quick.results[: len(kept)]
-    else:
-        quick = _lowered(quick, gradients, [])
+    count = len(stable.results)
+    gradients = {var for step in stable.steps for var in step.outputs if var.name.startswith("d:")}
+    witnesses: list[Var] = []
+
+    def leave_masks_out(program: Program) -> None:
+        witnesses.extend(leave_keep_zeros_out(program))
+        program.results = [*program.results, *witnesses]
+
+    quick = run_passes(copied(stable), [("leaving out masks of zero gradients", leave_masks_out)])
+    careful = run_passes(stable, [("lowering the careful form", _lower)]) if witnesses else None
+    quick = run_passes(
+        quick,
+        [
+            ("lowering", lambda program: Builder(program, patterns_for(program, LOWER)).build()),
+            ("moving scales", lambda program: move_scales(program, gradients, witnesses)),
+            ("removing what is not needed", remove_dead),
+        ],
+    )
+    witnesses, quick.results = quick.results[count:], quick.results[:count]
     return Simplified(quick, witnesses, careful)
 
 
 def rewritten(program: Program) -> Program:
     """The program in its shortest exact form, in the ops as they were recorded."""
-    once = Builder(_with_short_bodies(program), STABLE).build()
-    check(once, "rewriting once")
-    twice = Builder(copied(once), STABLE).build()
-    check(twice, "rewriting twice")
-    return twice
+    return run_passes(
+        program,
+        [
+            ("shortening loops and branches", _with_short_bodies),
+            ("rewriting once", _rewrite),
+            ("rewriting twice", lambda once: _rewrite(copied(once))),
+        ],
+    )
+
+
+def _rewrite(program: Program) -> Program:
+    return Builder(program, STABLE).build()
+
+
+def _lower(program: Program) -> Program:
+    return Builder(program, LOWER).build()
 
 
 def _with_short_bodies(program: Program) -> Program:
@@ -72,23 +77,18 @@ def _with_short_bodies(program: Program) -> Program:
         if any(out in needed for out in step.outputs):
             step = prune(step, needed)
         for name, body in bodies(step).items():
-            short = Builder(_with_short_bodies(body), STABLE).build()
-            step.params = {**step.params, name: Builder(short, LOWER).build()}
+            step.params = {**step.params, name: run_passes(body, _BODY_PASSES)}
         needed.update(step.reads)
         steps.append(step)
     result.steps = steps[::-1]
-    check(result, "shortening loops and branches")
     return result
 
 
-def _lowered(program: Program, gradients: set[Var], witnesses: list[Var]) -> Program:
-    lowered = Builder(program, patterns_for(program, LOWER)).build()
-    check(lowered, "lowering")
-    move_scales(lowered, gradients, witnesses)
-    check(lowered, "moving scales")
-    remove_dead(lowered)
-    check(lowered, "removing what is not needed")
-    return lowered
+_BODY_PASSES: list[Pass] = [
+    ("shortening loops and branches", _with_short_bodies),
+    ("shortening loops and branches, rewriting their bodies", _rewrite),
+    ("shortening loops and branches, lowering their bodies", _lower),
+]
 
 
 def copied(program: Program) -> Program:
@@ -104,17 +104,13 @@ def copied(program: Program) -> Program:
 def follow(recording: Recording, program: Program, *others: Program) -> None:
     """Let a recording speak of a simpler program: state that nothing reads any more is left out.
 
-    Parameters
-    ----------
-    recording : Recording
-    program : Program
-    *others : Program
-        Further forms of it, which are given the same state.
+    Further forms of the program are given the same state.
     """
     old = recording.program
     places = dict(zip(old.state, recording.places, strict=True))
-    read = {x for form in (program, *others) for x in form.state}
-    for form in (program, *others):
+    forms = (program, *others)
+    read = {x for form in forms for x in form.state}
+    for form in forms:
         form.state = [x for x in old.state if x in read]
     recording.places = [places[x] for x in program.state]
     recording.program = program

@@ -12,23 +12,17 @@ from ...core.reverse import reverse, seeds_of
 from ...core.store import read
 from ...core.values import leaf
 from ...tensor.tensor import Tensor, plain_tensor
-from ..ir import Program, Var
+from ..ir import Program, Var, value_of
 from .traced import Traced
 
 
 def replay(program: Program, values: Sequence[Any]) -> list[Any]:
     """The results of a program on Tensors, through the dispatch, so that they are recorded and differentiable."""
     known: dict[Var, Any] = dict(zip(program.inputs, values, strict=True))
-
-    def value(x: Any) -> Any:
-        if type(x) is not Var:
-            return x
-        return x.value if x.kind == "constant" else known[x]
-
     for step in program.steps:
-        out = step.op(*map(value, step.inputs), **step.params)
+        out = step.op(*(value_of(x, known) for x in step.inputs), **step.params)
         known.update(zip(step.outputs, out if len(step.outputs) > 1 else (out,), strict=True))
-    return [value(x) for x in program.results]
+    return [value_of(x, known) for x in program.results]
 
 
 def pull(program: Program, inputs: Sequence[Any], wanted: Sequence[int], seeds: Sequence[Any]) -> list[Any]:

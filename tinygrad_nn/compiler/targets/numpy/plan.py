@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ...ir import Program, Step, Var, check
+from ...ir import Program, Step, Var, run_passes
 from .blocks import Chain, in_blocks
 from .lowering import CHAIN, Form, form_of
 
@@ -52,18 +52,31 @@ def plan(program: Program, witnesses: list[Var], *, reuse: bool = True) -> Plan:
 
     Witnesses are looked at after the body, before the commits.
     """
-    _sink(program)
-    check(program, "moving steps to their use")
-    witnesses = in_blocks(program, set(program.writes.values()), witnesses)
-    check(program, "joining steps to chains")
-    forms = {step: CHAIN if step.name == "chain" else form_of(step) for step in program.steps}
+    witnesses = list(witnesses)
+    forms: dict[Step, Form] = {}
+    body: list[Step] = []
+    commits: list[Step] = []
+
+    def join(program: Program) -> None:
+        witnesses[:] = in_blocks(program, set(program.writes.values()), witnesses)
+
+    def put_writes_last(program: Program) -> None:
+        forms.update({step: CHAIN if step.name == "chain" else form_of(step) for step in program.steps})
+        commits.extend(_tail(program, forms, witnesses))
+        late = set(commits)
+        body.extend(step for step in program.steps if step not in late)
+        program.steps = [*body, *commits]
+
+    run_passes(
+        program,
+        [
+            ("moving steps to their use", _sink),
+            ("joining steps to chains", join),
+            ("putting writes to the state last", put_writes_last),
+        ],
+    )
     shown = _shown(program, forms)
-    commits = _tail(program, forms, witnesses)
     targets, copies = _targets(program, commits, forms, shown)
-    late = set(commits)
-    body = [step for step in program.steps if step not in late]
-    program.steps = [*body, *commits]
-    check(program, "putting writes to the state last")
     returned = {x for x in program.results if x.shape and _writable(x, program, forms)}
     results = list(dict.fromkeys(x for x in program.results if x in returned))
     last = _last_uses(program, body, commits, shown, witnesses)
