@@ -195,9 +195,6 @@ def is_weak(x: Any) -> bool:
     return x.weak if type(x) is Var else type(x) in (bool, int, float)
 
 
-_dtypes: dict[Any, Any] = {}
-
-
 def result_dtype(op: Op, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
     """The dtype that an elementwise op gives: found by trying it on ones."""
     tried: list[Any] = []

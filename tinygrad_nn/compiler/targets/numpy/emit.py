@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import linecache
+from collections import Counter
 from pathlib import PurePath
 from typing import Any
 
@@ -352,24 +353,10 @@ count = references([np.empty(0)])
 '''
 
 
-class _Uses(dict[Var, int]):
+def _use_counts(plan: Plan) -> Counter[Var]:
     """How often each variable is read; those that must be there at the end count as read twice."""
-
-    live: set[Var]
-
-    def __missing__(self, x: Var) -> int:
-        return 0
-
-
-def _use_counts(plan: Plan) -> _Uses:
-    uses = _Uses()
-    for step in (*plan.body, *plan.commits):
-        for x in step.inputs:
-            if type(x) is Var:
-                uses[x] = uses[x] + 1
-    uses.live = set(plan.program.needed)
-    for x in uses.live:
-        uses[x] = uses[x] + 2
+    uses = Counter(x for step in (*plan.body, *plan.commits) for x in step.reads)
+    uses.update(dict.fromkeys(plan.program.needed, 2))
     return uses
 
 
