@@ -88,23 +88,16 @@ def _negates(step: Step, opposite: Step) -> bool:
 
 def _add(builder: Builder, step: Step) -> Any:
     x, y = step.inputs
-    opposite = builder.made_by(y, "negative")
-    if opposite is not None and _negates(step, opposite):
-        return builder.add("subtract", x, opposite.inputs[0])
-    opposite = builder.made_by(x, "negative")
-    if opposite is not None and _negates(step, opposite):
-        return builder.add("subtract", y, opposite.inputs[0])
+    for a, b in ((x, y), (y, x)):
+        opposite = builder.made_by(b, "negative")
+        if opposite is not None and _negates(step, opposite):
+            return builder.add("subtract", a, opposite.inputs[0])
     return None
 
 
-def _divide(builder: Builder, step: Step) -> Any:
-    x, y = step.inputs
-    return _same(step, x) if is_number(y, 1) else None
-
-
-def _subtract(builder: Builder, step: Step) -> Any:
-    x, y = step.inputs
-    return _same(step, x) if is_number(y, 0) else None
+def _neutral(number: int) -> Pattern:
+    """A second operand that changes nothing."""
+    return lambda builder, step: _same(step, step.inputs[0]) if is_number(step.inputs[1], number) else None
 
 
 def _power(builder: Builder, step: Step) -> Any:
@@ -399,25 +392,16 @@ def _square(builder: Builder, step: Step) -> Any:
 
 
 def _softmax(builder: Builder, step: Step) -> Any:
+    """Softmax and log_softmax, along one axis."""
     (x,) = step.inputs
-    if type(x) is not Var or x.dtype.char not in "fd" or not x.size or not _along_one(step):
+    one_axis = isinstance(step.params["axis"], int) and type(x) is Var and x.shape
+    if not one_axis or x.dtype.char not in "fd" or not x.size:
         return None
     shifted, shape = _shifted(builder, x, step)
     e = builder.add("exp", shifted)
-    return builder.add("divide", e, _reduction(builder, "sum", e, step, shape))
-
-
-def _along_one(step: Step) -> bool:
-    """Whether a step works along one axis that there is."""
-    return isinstance(step.params["axis"], int) and bool(step.inputs[0].shape)
-
-
-def _log_softmax(builder: Builder, step: Step) -> Any:
-    (x,) = step.inputs
-    if type(x) is not Var or x.dtype.char not in "fd" or not x.size or not _along_one(step):
-        return None
-    shifted, shape = _shifted(builder, x, step)
-    total = _reduction(builder, "sum", builder.add("exp", shifted), step, shape)
+    total = _reduction(builder, "sum", e, step, shape)
+    if step.name == "softmax":
+        return builder.add("divide", e, total)
     return builder.add("subtract", shifted, builder.add("log", total))
 
 
@@ -450,9 +434,9 @@ def _reduction(builder: Builder, name: str, x: Var, step: Step, shape: tuple[int
 IDENTITIES: dict[str, list[Pattern]] = {
     ELEMENTWISE: [_spread_operand],
     "add": [_add],
-    "subtract": [_subtract],
+    "subtract": [_neutral(0)],
     "multiply": [_multiply],
-    "divide": [_divide],
+    "divide": [_neutral(1)],
     "power": [_power],
     "where": [_where],
     "zero_where_zero": [_zero_mask],
@@ -493,5 +477,5 @@ LOWER: dict[str, list[Pattern]] = {
     "relu": [_relu],
     "square": [_square],
     "softmax": [_softmax],
-    "log_softmax": [_log_softmax],
+    "log_softmax": [_softmax],
 }

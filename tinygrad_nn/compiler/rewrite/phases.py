@@ -264,7 +264,7 @@ def patterns_for(program: Program, patterns: dict[str, list[Pattern]]) -> dict[s
 
 def _groups(program: Program) -> list[Group]:
     users = program.users()
-    producers = {out: step for step in program.steps for out in step.outputs}
+    producers = program.producers()
     needed = set(program.needed)
     groups = []
     for pool in program.steps:

@@ -120,7 +120,7 @@ def record_scan(
     carried, rows = _variables(states), _variables(slices)
     results = inner.run(step, states, slices)
     moving, fixed = _moving(carried, results)
-    read = [i for i, row in enumerate(rows) if _reads(inner.program, row)]
+    read = [i for i, row in enumerate(rows) if inner.program.reads(row)]
     values, (names,) = close([inner])
     if not moving and len(results) == len(init):
         return list(init), []
@@ -139,10 +139,7 @@ def record_scan(
         reverse=reverse,
         history=tuple(range(len(moving))) if _connected(inputs) else (),
     )
-    last = list(init)
-    for i, out in zip(moving, outs):
-        last[i] = out
-    return last, outs[len(moving) : len(body.results)]
+    return _with(init, moving, outs), outs[len(moving) : len(body.results)]
 
 
 def record_cond(pred: Any, then: Flat, otherwise: Flat, compare: Callable[[], None] = lambda: None) -> list[Any]:
@@ -190,10 +187,7 @@ def record_while(test: Flat, step: Flat, init: Sequence[Any]) -> list[Any]:
         consts=len(values) + len(fixed),
         history=_connected(inputs),
     )
-    last = list(init)
-    for i, out in zip(moving, outs):
-        last[i] = out
-    return last
+    return _with(init, moving, outs)
 
 
 def _record_unwind(step: Flat, init: Sequence[Any], history: Any, entry: Sequence[Any]) -> list[Any]:
@@ -219,14 +213,18 @@ def _variables(tensors: Sequence[Tensor]) -> list[Var]:
     return [tensor._value.variable for tensor in tensors]
 
 
-def _reads(program: Program, var: Var) -> bool:
-    return var in program.results or any(var in step.reads for step in program.steps)
-
-
 def _moving(carried: Sequence[Var], results: Sequence[Var]) -> tuple[list[int], list[int]]:
     """Which values of a carry change from step to step, and which a body hands on as they are."""
     moving = [i for i, (old, new) in enumerate(zip(carried, results)) if new is not old]
     return moving, [i for i in range(len(carried)) if i not in moving]
+
+
+def _with(values: Sequence[Any], places: Sequence[int], news: Sequence[Any]) -> list[Any]:
+    """The values, with others at some places."""
+    result = list(values)
+    for i, new in zip(places, news):
+        result[i] = new
+    return result
 
 
 def _connected(inputs: Sequence[Any]) -> bool:
@@ -261,27 +259,28 @@ def _pull_scan(
     floats = _floats(body, consts, carry)
     wanted = _wanted(needed, consts, carry, floats)
     summed = wanted[: len(wanted) - len(floats) - sum(needed[consts + carry :])]
-    given_rows = [row for row in (*rows, *past) if row is not None]
+    row_gradients = [row for row in (*rows, *past) if row is not None]
+    variables = [body.inputs[consts + i] for i in floats]
     result: list[Any] = []
 
     def step(states: list[Any], slices: list[Any]) -> list[Any]:
         rest = iter(slices)
         x, h = [next(rest) for _ in xs], [next(rest) for _ in range(carry)]
         row, before = ([None if part is None else next(rest) for part in parts] for parts in (rows, past))
-        seeds = [None] * carry
-        for i, state in zip(floats, states):
-            seeds[i] = state
+        seeds = _with([None] * carry, floats, states)
         result[:] = pull(body, [*fixed, *h, *x], wanted, [*seeds, *row])
-        sums = [old if part is None else old + part for old, part in zip(states[len(floats) :], result)]
+        sums = [_add(old, part) for old, part in zip(states[len(floats) :], result)]
         back = [_add(part, before[i]) for i, part in zip(floats, result[len(summed) :])]
-        back = [_zeros(body.inputs[consts + i]) if part is None else part for i, part in zip(floats, back)]
-        return [*back, *sums, *(part for part in result[len(summed) + len(floats) :] if part is not None)]
+        return [
+            *_or_zeros(back, variables),
+            *sums,
+            *(part for part in result[len(summed) + len(floats) :] if part is not None),
+        ]
 
     with mode("recording", _recorded(g, inputs)):
-        start = [_zeros(body.inputs[consts + i]) if end[i] is None else end[i] for i in floats]
-        start += [_zeros(body.inputs[i]) for i in summed]
+        start = _or_zeros([end[i] for i in floats], variables) + [_zeros(body.inputs[i]) for i in summed]
         pasts = [as_tensor(x) for x in _parts(out)[len(body.results) :]]
-        last, stacked = record_scan(step, start, [*xs, *pasts, *given_rows], length, not reverse)
+        last, stacked = record_scan(step, start, [*xs, *pasts, *row_gradients], length, not reverse)
     ready = iter(stacked)
     moved = [None if part is None else next(ready) for part in result[len(summed) + len(floats) :]]
     results = dict(zip([*(consts + i for i in floats), *summed], last))
@@ -301,8 +300,7 @@ def _pull_cond(
 
     def back(program: Program) -> Flat:
         def branch() -> list[Any]:
-            result = pull(program, inputs, wanted, seeds)
-            return [_zeros(program.inputs[i]) if part is None else part for i, part in zip(wanted, result)]
+            return _or_zeros(pull(program, inputs, wanted, seeds), [program.inputs[i] for i in wanted])
 
         return branch
 
@@ -328,19 +326,16 @@ def _pull_while(
     wanted = _wanted(needed, consts, carry, floats)
     summed = wanted[: len(wanted) - len(floats)]
     end = _present(g)
+    variables = [body.inputs[consts + i] for i in floats]
 
     def step(states: list[Any], entry: list[Any]) -> list[Any]:
-        seeds = [None] * carry
-        for i, state in zip(floats, states):
-            seeds[i] = state
+        seeds = _with([None] * carry, floats, states)
         result = pull(body, [*args[:consts], *entry], wanted, seeds)
-        sums = [old if part is None else old + part for old, part in zip(states[len(floats) :], result)]
-        back = zip(floats, result[len(summed) :])
-        return [*(_zeros(body.inputs[consts + i]) if part is None else part for i, part in back), *sums]
+        sums = [_add(old, part) for old, part in zip(states[len(floats) :], result)]
+        return [*_or_zeros(result[len(summed) :], variables), *sums]
 
     with mode("recording", _recorded(g, inputs)):
-        start = [_zeros(body.inputs[consts + i]) if end[i] is None else end[i] for i in floats]
-        start += [_zeros(body.inputs[i]) for i in summed]
+        start = _or_zeros([end[i] for i in floats], variables) + [_zeros(body.inputs[i]) for i in summed]
         last = _record_unwind(step, start, out[-1], args[consts:])
     result = dict(zip([*(consts + i for i in floats), *summed], last))
     return [result.get(i) if n else None for i, n in enumerate(needed)]
@@ -368,14 +363,12 @@ def _push_while(
     floats = _floats(body, consts, carry)
 
     def step(states: list[Any]) -> list[Any]:
-        directions = [*along[:consts], *[None] * carry]
-        for i, state in zip(floats, states[carry:]):
-            directions[consts + i] = state
+        directions = [*along[:consts], *_with([None] * carry, floats, states[carry:])]
         outs, pushed = push(body, [*args[:consts], *states[:carry]], directions)
-        return [*outs, *(_zeros(body.results[i]) if pushed[i] is None else pushed[i] for i in floats)]
+        return [*outs, *_or_zeros([pushed[i] for i in floats], [body.results[i] for i in floats])]
 
     with mode("recording", _recorded(tangents, inputs)):
-        start = [_zeros(body.inputs[consts + i]) if (t := along[consts + i]) is None else t for i in floats]
+        start = _or_zeros([along[consts + i] for i in floats], [body.inputs[consts + i] for i in floats])
         last = record_while(
             lambda states: replay(test, [*args[:consts], *states[:carry]]), step, [*args[consts:], *start]
         )
@@ -422,6 +415,11 @@ def _recorded(gradients: Any, inputs: Sequence[Any]) -> bool:
 
 def _zeros(var: Var) -> Any:
     return np.zeros(var.shape, var.dtype)[()]
+
+
+def _or_zeros(values: Sequence[Any], variables: Sequence[Var]) -> list[Any]:
+    """The values, with zeros of the variables' shapes and dtypes for those that are None."""
+    return [_zeros(var) if x is None else x for x, var in zip(values, variables)]
 
 
 def _add(x: Any, y: Any) -> Any:

@@ -181,44 +181,45 @@ class _Same:
     __hash__ = object.__hash__
 
 
-class TensorGuard(Guard):
-    """Whether a Tensor requires gradients, and the hooks on them."""
+class _SeldomGuard(Guard):
+    """What is read of a Tensor or a module as it was when the guard was made."""
 
     seldom = True
 
-    def __init__(self, tensor: Tensor) -> None:
-        self.tensor = tensor
-        self.found = self._now()
+    def __init__(self, holder: Any) -> None:
+        self.holder = holder
+        self.recorded = self._now()
 
-    def _now(self) -> tuple[bool, tuple[Any, ...]]:
-        node = self.tensor._node
-        return node is not None, tuple((node.extra or {}).get("hooks", ())) if node is not None else ()
+    def _now(self) -> Any:
+        raise NotImplementedError
 
     def holds(self) -> bool:
-        return self._now() == self.found
+        return bool(self._now() == self.recorded)
 
 
-class ModuleGuard(Guard):
+class TensorGuard(_SeldomGuard):
+    """Whether a Tensor requires gradients, and the hooks on them."""
+
+    def _now(self) -> tuple[bool, tuple[Any, ...]]:
+        node = self.holder._node
+        return node is not None, tuple((node.extra or {}).get("hooks", ())) if node is not None else ()
+
+
+class ModuleGuard(_SeldomGuard):
     """What a module holds, and how it is set."""
-
-    seldom = True
-
-    def __init__(self, module: Any) -> None:
-        self.module = module
-        self.found = self._now()
 
     def _now(self) -> list[tuple[str, Any]]:
         return [
             (name, tuple(value.values()) if name.endswith("_hooks") and value else value)
-            for name, value in self.module.__dict__.items()
+            for name, value in self.holder.__dict__.items()
         ]
 
     def holds(self) -> bool:
         """Plain settings are compared by value, hooks one by one, all else by identity."""
         now = self._now()
-        return len(self.found) == len(now) and all(
+        return len(self.recorded) == len(now) and all(
             a == b and (x is y or (type(x) is type(y) and isinstance(x, bool | int | float | str | tuple) and x == y))
-            for (a, x), (b, y) in zip(self.found, now)
+            for (a, x), (b, y) in zip(self.recorded, now)
         )
 
 

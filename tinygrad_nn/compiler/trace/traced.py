@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any, NoReturn
 from weakref import ref
 
@@ -60,10 +61,7 @@ class Traced(ArrayMethods, StandIn):
     @property
     def size(self) -> int:
         """Number of elements."""
-        size = 1
-        for length in self.variable.shape:
-            size *= length
-        return size
+        return prod(self.shape)
 
     @property
     def nbytes(self) -> int:

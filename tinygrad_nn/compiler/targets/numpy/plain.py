@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ...ir import Program, Step, Var
@@ -103,8 +104,9 @@ def call_text(module: Module, step: Step, operands: Sequence[str], function: Any
 def loop_lines(module: Module, step: Step, operands: Sequence[str], targets: Sequence[str]) -> list[str]:
     """A loop or a branch, whose bodies become functions of the module."""
     names = {key: _body(module, key, program) for key, program in bodies(step).items()}
-    write = {"scan": _scan_lines, "cond": _cond_lines, "while_loop": _while_lines, "unwind": _unwind_lines}
-    return ["    " + line for line in write[step.name](step, names, list(operands), list(targets), module)]
+    loop = _Loop(step, names, list(operands), list(targets), module)
+    write = {"scan": loop.scan, "cond": loop.cond, "while_loop": loop.while_loop, "unwind": loop.unwind}
+    return ["    " + line for line in write[step.name]()]
 
 
 def _body(module: Module, key: str, program: Program) -> str:
@@ -124,61 +126,60 @@ def _assigned(targets: Sequence[str], values: str) -> str:
     return f"{', '.join(targets)} = {values}" if targets else values
 
 
-def _scan_lines(
-    step: Step, names: Mapping[str, str], operands: list[str], targets: list[str], module: Module
-) -> list[str]:
-    consts, count, length = step.params["consts"], step.params["carry"], step.params["length"]
-    fixed, init, rows = operands[:consts], operands[consts : consts + count], operands[consts + count :]
-    carry, stacked = targets[:count], targets[count:]
-    history = step.params["history"]
-    result = len(step.params["body"].results) - count
-    i = module.names.unique("step")
-    lines = [_assigned(carry, ", ".join(init))] if carry else []
-    for x, name in zip(step.outputs[count:], stacked, strict=True):
-        lines.append(f"{name} = np.empty({x.shape}, {literal(x.dtype)})")
-    steps = f"range({length - 1}, -1, -1)" if step.params["reverse"] else f"range({length})"
-    lines.append(f"for {i} in {steps}:")
-    lines += [f"    {past}[{i}] = {carry[k]}" for past, k in zip(stacked[result:], history, strict=True)]
-    inputs = [*carry, *(f"{name}[{i}]" for name in stacked[:result])]
-    lines.append(f"    {_assigned(inputs, _call(names['body'], [*fixed, *carry, *(f'{x}[{i}]' for x in rows)]))}")
-    return lines
+@dataclass
+class _Loop:
+    """A loop or a branch, with the names of the functions that its bodies have become."""
 
+    step: Step
+    names: Mapping[str, str]
+    operands: list[str]
+    targets: list[str]
+    module: Module
 
-def _cond_lines(
-    step: Step, names: Mapping[str, str], operands: list[str], targets: list[str], module: Module
-) -> list[str]:
-    predicate, *rest = operands
-    return [
-        f"if {predicate}:",
-        f"    {_assigned(targets, _call(names['then'], rest))}",
-        "else:",
-        f"    {_assigned(targets, _call(names['otherwise'], rest))}",
-    ]
+    def scan(self) -> list[str]:
+        params, names, operands = self.step.params, self.names, self.operands
+        consts, count, length = params["consts"], params["carry"], params["length"]
+        fixed, init, rows = operands[:consts], operands[consts : consts + count], operands[consts + count :]
+        carry, stacked = self.targets[:count], self.targets[count:]
+        result = len(params["body"].results) - count
+        i = self.module.names.unique("step")
+        lines = [_assigned(carry, ", ".join(init))] if carry else []
+        for x, name in zip(self.step.outputs[count:], stacked, strict=True):
+            lines.append(f"{name} = np.empty({x.shape}, {literal(x.dtype)})")
+        steps = f"range({length - 1}, -1, -1)" if params["reverse"] else f"range({length})"
+        lines.append(f"for {i} in {steps}:")
+        lines += [f"    {past}[{i}] = {carry[k]}" for past, k in zip(stacked[result:], params["history"], strict=True)]
+        inputs = [*carry, *(f"{name}[{i}]" for name in stacked[:result])]
+        lines.append(f"    {_assigned(inputs, _call(names['body'], [*fixed, *carry, *(f'{x}[{i}]' for x in rows)]))}")
+        return lines
 
+    def cond(self) -> list[str]:
+        predicate, *rest = self.operands
+        return [
+            f"if {predicate}:",
+            f"    {_assigned(self.targets, _call(self.names['then'], rest))}",
+            "else:",
+            f"    {_assigned(self.targets, _call(self.names['otherwise'], rest))}",
+        ]
 
-def _while_lines(
-    step: Step, names: Mapping[str, str], operands: list[str], targets: list[str], module: Module
-) -> list[str]:
-    consts = step.params["consts"]
-    fixed, init = operands[:consts], operands[consts:]
-    carry = targets[: len(init)]
-    lines = [_assigned(carry, ", ".join(init))]
-    body = [_assigned(carry, _call(names["body"], [*fixed, *carry]))]
-    if step.params["history"]:
-        lines.append(f"{targets[-1]} = []")
-        body.insert(0, f"{targets[-1]}.append(({', '.join(carry)},))")
-    return [*lines, f"while {_call(names['test'], [*fixed, *carry])}:", *("    " + line for line in body)]
+    def while_loop(self) -> list[str]:
+        consts, names, targets = self.step.params["consts"], self.names, self.targets
+        fixed, init = self.operands[:consts], self.operands[consts:]
+        carry = targets[: len(init)]
+        lines = [_assigned(carry, ", ".join(init))]
+        body = [_assigned(carry, _call(names["body"], [*fixed, *carry]))]
+        if self.step.params["history"]:
+            lines.append(f"{targets[-1]} = []")
+            body.insert(0, f"{targets[-1]}.append(({', '.join(carry)},))")
+        return [*lines, f"while {_call(names['test'], [*fixed, *carry])}:", *("    " + line for line in body)]
 
-
-def _unwind_lines(
-    step: Step, names: Mapping[str, str], operands: list[str], targets: list[str], module: Module
-) -> list[str]:
-    consts = step.params["consts"]
-    history, fixed, init = operands[0], operands[1 : 1 + consts], operands[1 + consts :]
-    entry = module.names.unique("entry")
-    call = _call(names["body"], [*fixed, *targets, f"*{entry}"])
-    return [
-        _assigned(targets, ", ".join(init)),
-        f"for {entry} in reversed({history}):",
-        f"    {_assigned(targets, call)}",
-    ]
+    def unwind(self) -> list[str]:
+        consts = self.step.params["consts"]
+        history, fixed, init = self.operands[0], self.operands[1 : 1 + consts], self.operands[1 + consts :]
+        entry = self.module.names.unique("entry")
+        call = _call(self.names["body"], [*fixed, *self.targets, f"*{entry}"])
+        return [
+            _assigned(self.targets, ", ".join(init)),
+            f"for {entry} in reversed({history}):",
+            f"    {_assigned(self.targets, call)}",
+        ]
