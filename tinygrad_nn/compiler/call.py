@@ -103,11 +103,11 @@ class _Glue:
         inputs = ", ".join([*self.values, *state])
         names = [f"o{i}" for i in range(len(program.results) + len(self.returned))]
         first = len(self.lines)
-        self.line(f"    made = core({inputs})")
+        self.line(f"    outputs = core({inputs})")
         if len(names) == 1:
-            self.line("    o0 = made")
+            self.line("    o0 = outputs")
         elif names:
-            self.line(f"    {', '.join(names)} = made")
+            self.line(f"    {', '.join(names)} = outputs")
         if self.recording.writes or self.recording.cleared:
             self.line("    hold()")
             self._writes(names)
@@ -161,8 +161,8 @@ class _Glue:
                 self.unless(f"type({name}) in TENSORS and {name}._node {node}")
                 value = f"v{name}"
                 self.line(f"{value} = {name}._value")
-                for held in self._held_tensors(bool(argument.value)):
-                    self.unless(f"{name} is not {held}")
+                for other_tensor in self._other_tensors(bool(argument.value)):
+                    self.unless(f"{name} is not {other_tensor}")
             else:
                 other = "" if self.in_place else f" or is_jax_array({name})"
                 self.unless(f"type({name}) is ndarray or isinstance({name}, generic){other}")
@@ -174,7 +174,7 @@ class _Glue:
                 self.line(f"{value} = {value}[()]")
             self.values.append(value)
 
-    def _held_tensors(self, requires_grad: bool) -> list[str]:
+    def _other_tensors(self, requires_grad: bool) -> list[str]:
         """Tensors that could be an argument, and that a call writes to, or that are another argument themselves."""
         fixed = [a.value for a in self.recording.arguments if a.kind == "fixed" and isinstance(a.value, Tensor)]
         written = [place.holder for _, place, _ in self.recording.writes if type(place) is TensorPlace]
@@ -182,13 +182,13 @@ class _Glue:
         return [self.hold("held", tensor) for tensor in alike]
 
     def _fixed(self, name: str, value: Any) -> None:
-        held = self.hold("fixed", value)
+        expected = self.hold("fixed", value)
         if type(value) is tuple and value[:1] == ("float",):
             self.unless(f"type({name}) is float and {name}.hex() == {value[1]!r}")
         elif isinstance(value, _COMPARED):
-            self.unless(f"type({name}) is {self.hold('kind', type(value))} and {name} == {held}")
+            self.unless(f"type({name}) is {self.hold('kind', type(value))} and {name} == {expected}")
         else:
-            self.unless(f"{name} is {held}")
+            self.unless(f"{name} is {expected}")
 
     def _guards(self) -> None:
         """What is looked at in every call, and what only after something has changed that seldom does."""

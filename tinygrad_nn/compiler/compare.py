@@ -131,25 +131,25 @@ class Comparison:
     # --- comparing ---------------------------------------------------------------------------------------------------
 
     def _difference(
-        self, outputs: list[Var], truth: list[Any], found: list[Any], arguments: dict[Var, Any]
+        self, outputs: list[Var], truth: list[Any], computed: list[Any], arguments: dict[Var, Any]
     ) -> tuple[int, str] | None:
         """The first output that differs by more than it may; None if none does."""
-        wrong = [i for i, (x, y) in enumerate(zip(truth, found, strict=True)) if not _same(x, y)]
+        wrong = [i for i, (x, y) in enumerate(zip(truth, computed, strict=True)) if not _same(x, y)]
         for i in wrong:
-            x, y = np.asarray(truth[i]), np.asarray(found[i])
+            x, y = np.asarray(truth[i]), np.asarray(computed[i])
             if (x.shape, x.dtype) != (y.shape, y.dtype) and not outputs[i].weak:
                 return i, f"{y.dtype}{list(y.shape)} in the place of {x.dtype}{list(x.shape)}"
-        wrong = [i for i in wrong if not _nearly_same(truth[i], found[i])]
-        wrong = self._beyond(self.program, truth, found, wrong, arguments)
+        wrong = [i for i in wrong if not _nearly_same(truth[i], computed[i])]
+        wrong = self._beyond(self.program, truth, computed, wrong, arguments)
         if wrong:
             gentle = Builder(self.program, WITHOUT_OVERFLOW).build()
             if [step.name for step in gentle.steps] != [step.name for step in self.program.steps]:
                 exact = run(gentle, self._values(arguments))
-                wrong = self._beyond(gentle, exact, found, wrong, arguments)
-        return (wrong[0], _largest(truth[wrong[0]], found[wrong[0]])) if wrong else None
+                wrong = self._beyond(gentle, exact, computed, wrong, arguments)
+        return (wrong[0], _largest(truth[wrong[0]], computed[wrong[0]])) if wrong else None
 
     def _beyond(
-        self, program: Program, truth: list[Any], found: list[Any], wrong: list[int], arguments: dict[Var, Any]
+        self, program: Program, truth: list[Any], computed: list[Any], wrong: list[int], arguments: dict[Var, Any]
     ) -> list[int]:
         """Which outputs differ from a program's by more than these move, when all that goes in is moved a little."""
         movements: dict[int, list[Any]] = {i: [] for i in wrong}
@@ -159,7 +159,7 @@ class Comparison:
             moved = self._moved_run(program, arguments, seed)
             for i in wrong:
                 movements[i].append(truth[i] if moved is None else moved[i])
-            wrong = [i for i in wrong if not _within(truth[i], found[i], movements[i])]
+            wrong = [i for i in wrong if not _within(truth[i], computed[i], movements[i])]
         return wrong
 
     def _moved_run(self, program: Program, arguments: dict[Var, Any], seed: int) -> list[Any] | None:
@@ -239,9 +239,9 @@ def _same(x: Any, y: Any) -> bool:
     return (x.shape, x.dtype) == (y.shape, y.dtype) and all(np.array_equal(a, b, nan) for a, b in _pieces(x, y))
 
 
-def _nearly_same(truth: Any, found: Any) -> bool:
+def _nearly_same(truth: Any, computed: Any) -> bool:
     """Whether each element differs by so little that it may, however little it moves."""
-    x, y = np.asarray(truth), np.asarray(found)
+    x, y = np.asarray(truth), np.asarray(computed)
     return x.dtype.kind == "f" and all(_within(a, b, [a]) for a, b in _pieces(x, y))
 
 
@@ -265,9 +265,9 @@ def _moved(x: Any, rng: np.random.Generator, whole: bool) -> Any:
     return float(moved) if type(x) is float else moved[()]
 
 
-def _within(truth: Any, found: Any, moved: Sequence[Any]) -> bool:
+def _within(truth: Any, computed: Any, moved: Sequence[Any]) -> bool:
     """Whether an output differs by no more than `FACTOR` times what it moves by."""
-    x, y = np.asarray(truth), np.asarray(found)
+    x, y = np.asarray(truth), np.asarray(computed)
     runs = [np.asarray(one) for one in moved]
     if x.dtype.kind not in "fc":  # whole numbers and truth values: equal, but where rounding decides
         return bool(np.all((x == y) | np.any([one != x for one in runs], axis=0)))
@@ -302,9 +302,9 @@ def _all_values(program: Program, values: Sequence[Any]) -> dict[Var, Any]:
     return known
 
 
-def _largest(truth: Any, found: Any) -> str:
+def _largest(truth: Any, computed: Any) -> str:
     """Where an output differs most."""
-    x, y = np.atleast_1d(truth), np.atleast_1d(found)
+    x, y = np.atleast_1d(truth), np.atleast_1d(computed)
     with np.errstate(all="ignore"):
         difference = np.where(x == y, 0, np.abs(np.subtract(x, y, dtype=np.result_type(x, y, np.float64))))
     place = np.unravel_index(int(np.argmax(np.where(np.isnan(difference), np.inf, difference))), x.shape)

@@ -359,10 +359,10 @@ class Compiled:
             raise RuntimeError(f"{self.__name__} has recorded nothing yet: call it once, with arguments as it will get")
         return self._entries[-1]
 
-    def _numpy_entry(self, asked: str) -> Entry:
+    def _numpy_entry(self, what: str) -> Entry:
         entry = self._last
         if not isinstance(entry, Entry):
-            raise TypeError(f'{asked}: what target="jax" makes belongs to JAX; compile for target="numpy"')
+            raise TypeError(f'{what}: what target="jax" makes belongs to JAX; compile for target="numpy"')
         return entry
 
     def __repr__(self) -> str:

@@ -66,19 +66,19 @@ class _Call:
         self.states = generator_states(recording)
         self.leaves, self.structure = flatten((args, kwargs))
         self.live = [i for i, alive in enumerate(recording.live) if alive]
-        self.given = [i for i, x in enumerate(self.leaves) if isinstance(x, Tensor) and x._node is not None]
-        held = (p.holder for p in recording.places if type(p) is TensorPlace and p.holder._node is not None)
-        inside = {id(self.leaves[i]) for i in self.given}
-        self.read: list[Tensor] = [tensor for tensor in dict.fromkeys(held) if id(tensor) not in inside]
+        self.differentiated = [i for i, x in enumerate(self.leaves) if isinstance(x, Tensor) and x._node is not None]
+        holders = (p.holder for p in recording.places if type(p) is TensorPlace and p.holder._node is not None)
+        inside = {id(self.leaves[i]) for i in self.differentiated}
+        self.read: list[Tensor] = [tensor for tensor in dict.fromkeys(holders) if id(tensor) not in inside]
         # As they are now: what is bound to them later is not what this call computed with.
         self.read_values = [tensor._value for tensor in self.read]
-        self.nodes = [x._node for x in (*(self.leaves[i] for i in self.given), *self.read)]
+        self.nodes = [x._node for x in (*(self.leaves[i] for i in self.differentiated), *self.read)]
         self.leaves = [x.copy() if isinstance(x, np.ndarray) else x for x in self.leaves]
         self.values = [x._value if isinstance(x, Tensor) else x for x in self.leaves]
         #: What was read besides, and is not to be another in the pass back.
         read = {id(tensor) for tensor in self.read}
         self.seen = [
-            (p, _kept(p.read(), type(p) is ArrayPlace))
+            (p, _snapshot(p.read(), type(p) is ArrayPlace))
             for p in recording.places
             if type(p) in (TensorPlace, ArrayPlace) and id(p.holder) not in read
         ]
@@ -90,7 +90,7 @@ class _Call:
         stand_in = define(_definition, name=f"compiled({self.recording.program.name})")
         stand_in.kernel = lambda *_: values if len(values) > 1 else values[0]
         stand_in.derivatives(jointly=self._pull, reads=())
-        results = stand_in(*(self.leaves[i] for i in self.given), *self.read)
+        results = stand_in(*(self.leaves[i] for i in self.differentiated), *self.read)
         for i, result in zip(self.live, results if len(values) > 1 else (results,), strict=True):
             outs[i] = result
         return unflatten(structure, outs)
@@ -123,7 +123,7 @@ class _Call:
     def _pull_recorded(self, gradients: list[Any]) -> list[Any]:
         """The gradients by an ordinary run that is recorded itself, for higher derivatives."""
         record = any(isinstance(x, Tensor) for x in gradients)
-        with _standing_for(self.read, self.read_values, self.nodes[len(self.given) :]):
+        with _standing_for(self.read, self.read_values, self.nodes[len(self.differentiated) :]):
             return self.gradients(self.leaves, self.nodes, gradients, retain_graph=True, record=record)
 
     def gradients(self, leaves: list[Any], nodes: list[Any], gradients: list[Any], **how: bool) -> list[Any]:
@@ -138,7 +138,7 @@ class _Call:
         return flatten(self.connection.function(*args, **kwargs))[0]
 
 
-def _kept(value: Any, shared: bool) -> Any:
+def _snapshot(value: Any, shared: bool) -> Any:
     """A value to compare with later: what somebody else can write to is copied."""
     return value.copy() if type(value) is np.ndarray and (shared or value.base is not None) else value
 
@@ -172,7 +172,7 @@ def pull(call: _Call, values: list[Any], read: list[Any], gradients: list[Any]) 
     """
     leaves: list[Any] = [plain_tensor(v) if isinstance(x, Tensor) else v for x, v in zip(call.leaves, values)]
     nodes: list[Node] = []
-    for i in call.given:
+    for i in call.differentiated:
         leaves[i]._node = leaf(leaves[i])
         nodes.append(leaves[i]._node)
     store: Any = modes.store

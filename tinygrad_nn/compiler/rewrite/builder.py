@@ -64,13 +64,13 @@ class Builder:
             return np.asarray(x.value, x.dtype)[()] if not x.weak else x.value
         return self._substitutes.get(x, x)
 
-    def _as_var(self, x: Any, like: Var) -> Var:
-        if type(x) is Var and (x.shape, x.dtype) == (like.shape, like.dtype):
+    def _as_var(self, x: Any, old: Var) -> Var:
+        if type(x) is Var and (x.shape, x.dtype) == (old.shape, old.dtype):
             return x
         if type(x) is not Var:
-            x = x if like.weak else np.asarray(x, like.dtype)[()]
-            return self.new.var(like.shape, like.dtype, "constant", value=x, weak=like.weak)
-        raise AssertionError(f"{like!r} was replaced by {x!r}")
+            x = x if old.weak else np.asarray(x, old.dtype)[()]
+            return self.new.var(old.shape, old.dtype, "constant", value=x, weak=old.weak)
+        raise AssertionError(f"{old!r} was replaced by {x!r}")
 
     # --- what patterns use --------------------------------------------------------------------------------------------
 
@@ -92,6 +92,15 @@ class Builder:
         weak = op.operator is not None and all(is_weak(x) for x in inputs)
         out = self.new.var(tuple(shape), np.dtype(dtype), weak=weak)
         return self._add(Step(op, inputs, {**op.defaults, **(params or {})}, (out,), self._line))[0]
+
+    def reshape(self, x: Var, shape: tuple[int, ...]) -> Any:
+        """The result of a reshape."""
+        return self.put("reshape", (x,), shape, x.dtype, {"shape": shape})
+
+    def transpose(self, x: Var) -> Any:
+        """A matrix, or each of several, transposed."""
+        *lead, rows, columns = x.shape
+        return self.put("matrix_transpose", (x,), (*lead, columns, rows), x.dtype)
 
     def made_by(self, x: Any, name: str) -> Step | None:
         """The step that makes `x`, if it is one of that op."""
@@ -148,12 +157,12 @@ class Builder:
         result = out if step.several else (out,)
         return tuple([self._constant(x, var) for x, var in zip(result, step.outputs, strict=True)])
 
-    def _constant(self, value: Any, like: Var) -> Any:
-        if like.weak:
+    def _constant(self, value: Any, var: Var) -> Any:
+        if var.weak:
             return value.item() if isinstance(value, np.generic) else value
         if not np.shape(value):
-            return np.asarray(value, like.dtype)[()]
-        return self.new.var(like.shape, like.dtype, "constant", value=value, name=like.name)
+            return np.asarray(value, var.dtype)[()]
+        return self.new.var(var.shape, var.dtype, "constant", value=value, name=var.name)
 
 
 def _is_registered(op: Op) -> bool:
@@ -214,10 +223,10 @@ def result_dtype(op: Op, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any
 def remove_dead(program: Program) -> None:
     """Leave out the steps whose results nothing needs; random draws stay, as the generator goes on with each."""
     needed = set(program.needed)
-    kept = []
+    steps = []
     for step in reversed(program.steps):
         if not step.pure or any(out in needed for out in step.outputs):
-            kept.append(step)
+            steps.append(step)
             needed.update(step.reads)
-    program.steps = kept[::-1]
+    program.steps = steps[::-1]
     program.state = [x for x in program.state if x in needed or x in program.writes or x.kind == "generator"]

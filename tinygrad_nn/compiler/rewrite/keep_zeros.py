@@ -44,20 +44,20 @@ def _is_mask(step: Step) -> bool:
     return (x.shape, x.dtype) == (out.shape, out.dtype) if isinstance(x, Var) else out.scalar
 
 
-def _var(program: Program, x: object, like: Var) -> Var:
+def _var(program: Program, x: object, old: Var) -> Var:
     if isinstance(x, Var):
         return x
-    return program.var(like.shape, like.dtype, "constant", value=x, weak=like.weak)
+    return program.var(old.shape, old.dtype, "constant", value=x, weak=old.weak)
 
 
 def _witnesses(program: Program, products: list[Var]) -> list[Var]:
     """Few and small variables, one of which is not finite if one of the products is not."""
-    kept = program.results
-    program.results = [*kept, *products]  # what is looked at must be computed
+    results = program.results
+    program.results = [*results, *products]  # what is looked at must be computed
     remove_dead(program)
-    program.results = kept
+    program.results = results
     alive = Program(program.name)
-    alive.steps, alive.results, alive.writes = list(program.steps), kept, program.writes
+    alive.steps, alive.results, alive.writes = list(program.steps), results, program.writes
     alive.state = list(program.state)
     remove_dead(alive)
     computed = {out for step in alive.steps for out in step.outputs} - set(program.writes.values())

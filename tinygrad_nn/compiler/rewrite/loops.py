@@ -42,27 +42,27 @@ def _prune_scan(step: Step, needed: Collection[Var]) -> Step:
     if not carry and not rows:
         rows = [0]
     result = _with_results(body, [*range(carry), *rows])
-    held = range(consts, consts + carry)
-    kept = [i for i, x in enumerate(body.inputs) if i in held or result.reads(x)]
-    result.inputs = [body.inputs[i] for i in kept]
+    carried = range(consts, consts + carry)
+    keep = [i for i, x in enumerate(body.inputs) if i in carried or result.reads(x)]
+    result.inputs = [body.inputs[i] for i in keep]
     settings = {
         **params,
         "body": result,
-        "consts": sum(i < consts for i in kept),
+        "consts": sum(i < consts for i in keep),
         "history": tuple([params["history"][i - count] for i in past]),
     }
     outputs = tuple([step.outputs[i] for i in (*range(carry), *rows, *past)])
-    return Step(step.op, tuple([step.inputs[i] for i in kept]), settings, outputs, step.line)
+    return Step(step.op, tuple([step.inputs[i] for i in keep]), settings, outputs, step.line)
 
 
 def _prune_cond(step: Step, needed: Collection[Var]) -> Step:
     keep = [i for i, out in enumerate(step.outputs) if out in needed] or [0]
     results = {name: _with_results(program, keep) for name, program in bodies(step).items()}
     pairs = list(zip(*(step.params[name].inputs for name in results)))
-    kept = [i for i, xs in enumerate(pairs) if any(program.reads(x) for program, x in zip(results.values(), xs))]
+    read = [i for i, xs in enumerate(pairs) if any(program.reads(x) for program, x in zip(results.values(), xs))]
     for place, program in enumerate(results.values()):
-        program.inputs = [pairs[i][place] for i in kept]
-    inputs = (step.inputs[0], *(step.inputs[1 + i] for i in kept))
+        program.inputs = [pairs[i][place] for i in read]
+    inputs = (step.inputs[0], *(step.inputs[1 + i] for i in read))
     return Step(step.op, inputs, {**step.params, **results}, tuple([step.outputs[i] for i in keep]), step.line)
 
 
@@ -74,6 +74,3 @@ def _with_results(program: Program, keep: Sequence[int]) -> Any:
     result.results = [program.results[i] for i in keep]
     remove_dead(result)
     return result
-
-
-__all__ = ["bodies", "prune"]

@@ -169,7 +169,7 @@ def _zero_mask(builder: Builder, step: Step) -> Any:
     return _same(step, x) if finite else None
 
 
-def _spread_operand(builder: Builder, step: Step) -> Any:
+def _broadcast_operand(builder: Builder, step: Step) -> Any:
     """A broadcast is never made for an elementwise op, which makes it itself."""
     inputs = list(step.inputs)
     changed = False
@@ -302,18 +302,13 @@ def _linear_map(builder: Builder, step: Step) -> Any:
     x, weight = step.inputs
     if len(x.shape) != 2:
         return None
-    transposed = _matrix_transpose(builder, weight)
+    transposed = builder.transpose(weight)
     if x.dtype == np.float32 and x.shape[0] <= 16 and x.shape[1] >= 128:
         # OpenBLAS takes a tenth to a quarter less time in float32 for a few long samples if they are columns.
-        columns = _matrix_transpose(builder, x)
+        columns = builder.transpose(x)
         shape = (weight.shape[0], x.shape[0])
-        return _matrix_transpose(builder, builder.put("matmul", (weight, columns), shape, step.out.dtype))
+        return builder.transpose(builder.put("matmul", (weight, columns), shape, step.out.dtype))
     return builder.put("matmul", (x, transposed), step.out.shape, step.out.dtype)
-
-
-def _matrix_transpose(builder: Builder, x: Any) -> Any:
-    *lead, rows, columns = x.shape
-    return builder.put("matrix_transpose", (x,), (*lead, columns, rows), x.dtype)
 
 
 def _reduced(builder: Builder, x: Any, step: Step) -> Any:
@@ -365,11 +360,11 @@ def _sum_to(builder: Builder, step: Step) -> Any:
     axes = (*range(lead), *(i + lead for i, n in enumerate(shape) if n == 1 and x.shape[i + lead] != 1))
     if not axes:
         return _same(step, x)
-    kept = len(axes) > lead
-    between = tuple(1 if i in axes else n for i, n in enumerate(x.shape)) if kept else shape
+    keepdims = len(axes) > lead
+    between = tuple(1 if i in axes else n for i, n in enumerate(x.shape)) if keepdims else shape
     axis = None if len(axes) == len(x.shape) else axes[0] if len(axes) == 1 else axes
-    total = builder.put("sum", (x,), between, x.dtype, {"axis": axis, "keepdims": kept})
-    return builder.put("reshape", (total,), shape, x.dtype, {"shape": shape}) if between != shape else total
+    total = builder.put("sum", (x,), between, x.dtype, {"axis": axis, "keepdims": keepdims})
+    return builder.reshape(total, shape) if between != shape else total
 
 
 def _sigmoid(builder: Builder, step: Step) -> Any:
@@ -417,7 +412,7 @@ def _cross_entropy(builder: Builder, step: Step) -> Any:
     total = _reduction(builder, "sum", builder.add("exp", shifted), whole, shape)
     rows = builder.new.constant(np.arange(x.shape[0]))
     picked = builder.put("index", (shifted, rows, labels), labels.shape, x.dtype, {"key": ("array", "array")})
-    logs = builder.put("reshape", (builder.add("log", total),), labels.shape, x.dtype, {"shape": labels.shape})
+    logs = builder.reshape(builder.add("log", total), labels.shape)
     return _reduced(builder, builder.add("subtract", logs, picked), step)
 
 
@@ -432,7 +427,7 @@ def _reduction(builder: Builder, name: str, x: Var, step: Step, shape: tuple[int
 
 
 IDENTITIES: dict[str, list[Pattern]] = {
-    ELEMENTWISE: [_spread_operand],
+    ELEMENTWISE: [_broadcast_operand],
     "add": [_add],
     "subtract": [_neutral(0)],
     "multiply": [_multiply],

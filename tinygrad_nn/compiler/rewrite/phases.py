@@ -130,7 +130,7 @@ class Group:
     conv: Step
     relu: Step | None
     pool: Step
-    spread: list[Step] = field(default_factory=list)  # where the gradient comes through the pooling
+    pool_gradients: list[Step] = field(default_factory=list)  # where the gradient comes through the pooling
     gradients: list[Step] = field(default_factory=list)  # and through the relu too: that of the convolution's result
     columns: Any = None
     phases: Any = None
@@ -160,32 +160,32 @@ class Group:
         params |= {"window": self.window, "pool": self.windows, "counts": self.counts, "ones": self.ones}
         ordered = builder.new.var((height, phases, prod(self.counts), self.size), self.dtype)
         (ordered,) = builder._add(Step(order_by_phase, (x,), params, (ordered,), step.line))
-        self.columns = self._reshaped(builder, ordered, (height, phases * self.width))
-        matrix = self._reshaped(builder, weight, (self.filters, self.rows))
+        self.columns = builder.reshape(ordered, (height, phases * self.width))
+        matrix = builder.reshape(weight, (self.filters, self.rows))
         if bias:
-            last = self._reshaped(builder, bias[0], (self.filters, 1))
+            last = builder.reshape(bias[0], (self.filters, 1))
             matrix = builder.put("concat", (matrix, last), (self.filters, height), self.dtype, {"axis": 1})
         self.phases = builder.put("matmul", (matrix, self.columns), (self.filters, phases * self.width), self.dtype)
-        grouped = self._reshaped(builder, self.phases, (self.filters, phases, self.width))
+        grouped = builder.reshape(self.phases, (self.filters, phases, self.width))
         over = {"axis": 1, "keepdims": False}
         self.largest = builder.put("max", (grouped,), (self.filters, self.width), self.dtype, over)
         self.pooled = self.largest if self.relu is None else builder.add("maximum", self.largest, 0)
         n = len(self.counts)
-        grouped = self._reshaped(builder, self.pooled, (self.filters, *self.counts, self.size))
+        grouped = builder.reshape(self.pooled, (self.filters, *self.counts, self.size))
         axes = {"axes": (n + 1, *range(n + 1))}
         return builder.put("permute_dims", (grouped,), self.pool.out.shape, self.dtype, axes)
 
     def flattening(self, builder: Builder, step: Step) -> Any:
         """The pooled result with a row for each sample: the transpose of what there is."""
-        matrix = self._reshaped(builder, self.pooled, step.out.shape[::-1])
+        matrix = builder.reshape(self.pooled, step.out.shape[::-1])
         return builder.put("matrix_transpose", (matrix,), step.out.shape, self.dtype)
 
     # --- backward ----------------------------------------------------------------------------------------------------
 
     def gradient(self, builder: Builder, step: Step) -> Any:
         """What stands for the gradient of the convolution's result."""
-        (spread,) = self.spread
-        g = self._by_phase(builder, builder.substitute(spread.inputs[0]))
+        (pool_gradients,) = self.pool_gradients
+        g = self._by_phase(builder, builder.substitute(pool_gradients.inputs[0]))
         if self.relu is not None:
             positive = builder.add("greater", self.pooled, 0)
             g = builder.add("where", positive, g, 0)
@@ -205,14 +205,14 @@ class Group:
             d = flat.inputs[0]
             product = builder.made_by(d, "matmul")
             if product is not None and all(type(v) is Var and len(v.shape) == 2 for v in product.inputs):
-                a, b = (self._transposed(builder, v) for v in product.inputs)
+                a, b = (builder.transpose(v) for v in product.inputs)
                 reversed_ = builder.put("matmul", (b, a), (height, self.size), self.dtype)
             else:
-                reversed_ = self._transposed(builder, d)
-            return self._reshaped(builder, reversed_, (self.filters, self.width))
+                reversed_ = builder.transpose(d)
+            return builder.reshape(reversed_, (self.filters, self.width))
         n = len(self.counts)
         last = builder.put("permute_dims", (g,), (*g.shape[1:], self.size), self.dtype, {"axes": (*range(1, n + 2), 0)})
-        return self._reshaped(builder, last, (self.filters, self.width))
+        return builder.reshape(last, (self.filters, self.width))
 
     def weights(self, builder: Builder, step: Step) -> Any:
         """The gradient of the weight."""
@@ -220,7 +220,7 @@ class Group:
         if self.ones:
             key = (slice(None), slice(0, self.rows))
             result = builder.put("index", (result,), (self.filters, self.rows), self.dtype, {"key": key})
-        return self._reshaped(builder, result, step.out.shape)
+        return builder.reshape(result, step.out.shape)
 
     def biases(self, builder: Builder, step: Step) -> Any:
         """The gradient of the bias."""
@@ -230,17 +230,9 @@ class Group:
     def _products(self, builder: Builder) -> Any:
         """The gradient of the weight and, in a last column, of the bias."""
         if self.products is None:
-            inputs = (self.of_phases, self._transposed(builder, self.columns))
+            inputs = (self.of_phases, builder.transpose(self.columns))
             self.products = builder.put("matmul", inputs, (self.filters, self.columns.shape[0]), self.dtype)
         return self.products
-
-    # --- pieces ------------------------------------------------------------------------------------------------------
-
-    def _reshaped(self, builder: Builder, x: Var, shape: tuple[int, ...]) -> Any:
-        return builder.put("reshape", (x,), shape, x.dtype, {"shape": shape})
-
-    def _transposed(self, builder: Builder, x: Var) -> Any:
-        return builder.put("matrix_transpose", (x,), x.shape[::-1], x.dtype)
 
 
 # --- finding them ----------------------------------------------------------------------------------------------------
@@ -268,7 +260,7 @@ def _groups(program: Program) -> list[Group]:
     needed = set(program.needed)
     groups = []
     for pool in program.steps:
-        if pool.name != "max_pool" or not _is_apart(pool):
+        if pool.name != "max_pool" or not _is_disjoint(pool):
             continue
         source = producers.get(pool.inputs[0])
         relu = source if source is not None and source.name == "relu" else None
@@ -281,7 +273,7 @@ def _groups(program: Program) -> list[Group]:
     return groups
 
 
-def _is_apart(pool: Step) -> bool:
+def _is_disjoint(pool: Step) -> bool:
     """Whether pooling windows do not overlap, and there is something to gain."""
     window = pool.params["window"]
     stride, padding, dilation = sliding(window, *(pool.params[key] for key in _WHERE))
@@ -311,29 +303,29 @@ def _is_closed(group: Group, users: Any, needed: set[Var]) -> bool:
         if user is pool:
             continue
         if user.name == "spread_to_maxima" and user.inputs[0] is not source and user.inputs[2] is pool.out:
-            group.spread.append(user)
+            group.pool_gradients.append(user)
         elif relu is not None and user.name == "greater" and user.inputs[0] is source and _is_zero(user.inputs[1]):
             masks.add(user.out)
         else:
             return False
     if relu is None:
-        group.gradients = list(group.spread)
+        group.gradients = list(group.pool_gradients)
     else:
-        for result in [*(step.out for step in group.spread), *masks]:
+        for result in [*(step.out for step in group.pool_gradients), *masks]:
             for user in users.get(result, ()):
-                if not _is_rectifying(user, masks, group.spread) or result in needed:
+                if not _is_rectifying(user, masks, group.pool_gradients) or result in needed:
                     return False
                 if user not in group.gradients:
                     group.gradients.append(user)
-    return len(group.spread) <= 1 and len(group.gradients) == len(group.spread)
+    return len(group.pool_gradients) <= 1 and len(group.gradients) == len(group.pool_gradients)
 
 
-def _is_rectifying(step: Step, masks: set[Var], spread: list[Step]) -> bool:
+def _is_rectifying(step: Step, masks: set[Var], pool_gradients: list[Step]) -> bool:
     """Whether a step is where(mask, gradient, 0)."""
     if step.name != "where":
         return False
     condition, x, y = step.inputs
-    return condition in masks and any(x is s.out for s in spread) and _is_zero(y)
+    return condition in masks and any(x is s.out for s in pool_gradients) and _is_zero(y)
 
 
 def _is_zero(x: Any) -> bool:

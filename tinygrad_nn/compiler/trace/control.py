@@ -424,6 +424,3 @@ def _or_zeros(values: Sequence[Any], variables: Sequence[Var]) -> list[Any]:
 
 def _add(x: Any, y: Any) -> Any:
     return y if x is None else x if y is None else x + y
-
-
-__all__ = ["History", "cond", "record_cond", "record_scan", "record_while", "scan", "unwind", "while_loop"]

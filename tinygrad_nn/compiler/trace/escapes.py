@@ -15,13 +15,13 @@ from ..ir import Program, Var
 from .state import Place
 
 
-def check_escapes(program: Program, made: Sequence[Any]) -> None:
+def check_escapes(program: Program, stand_ins: Sequence[Any]) -> None:
     """Raise if something outside holds on to a stand-in of the recording: it would stand for nothing there."""
-    if not any(one() is not None for one in made):
+    if not any(one() is not None for one in stand_ins):
         return
     gc.collect()
     lines = {out: step.line for step in program.steps for out in step.outputs}
-    alive = [escaped for escaped in (one() for one in reversed(made)) if escaped is not None]
+    alive = [escaped for escaped in (one() for one in reversed(stand_ins)) if escaped is not None]
     # First the last that a Tensor holds: others may be held by its graph alone.
     alive.sort(key=lambda x: not any(isinstance(y, Tensor) for y in gc.get_referrers(x)))
     for escaped in alive[:1]:

@@ -72,9 +72,9 @@ class SettingsGuard(Guard):
         self.length = len(self.params)
 
     def write(self, code: Code) -> None:
-        held = code.hold("g", self.optimizer)
-        code.unless(f"len({held}.param_groups) == {self.count}")
-        code.line(f"settings = {held}.param_groups[{self.number}]")
+        holder = code.hold("g", self.optimizer)
+        code.unless(f"len({holder}.param_groups) == {self.count}")
+        code.line(f"settings = {holder}.param_groups[{self.number}]")
         params = code.hold("params", self.params)
         code.unless(f"settings['params'] is {params} and len({params}) == {self.length}")
         for name, value in self.fixed.items():
@@ -98,8 +98,8 @@ class EntriesGuard(Guard):
         self.names = tuple(optimizer.state.get(parameter, ()))
 
     def write(self, code: Code) -> None:
-        held, parameter = code.hold("g", self.optimizer), code.hold("p", self.parameter)
-        code.unless(f"tuple({held}.state.get({parameter}, ())) == {self.names!r}")
+        holder, parameter = code.hold("g", self.optimizer), code.hold("p", self.parameter)
+        code.unless(f"tuple({holder}.state.get({parameter}, ())) == {self.names!r}")
 
     def holds(self) -> bool:
         return tuple(self.optimizer.state.get(self.parameter, ())) == self.names
@@ -134,37 +134,37 @@ class VariableGuard(Guard):
     def __init__(self, variable: Variable) -> None:
         self.holder = variable.holder
         self.key = variable.key
-        self.found: Any = _Same(variable.value) if self.key == "*" else variable.value
+        self.recorded: Any = _Same(variable.value) if self.key == "*" else variable.value
 
     def write(self, code: Code) -> None:
-        held, key = code.hold("g", self.holder), self.key
-        expected = code.hold("found", self.found)
+        holder, key = code.hold("g", self.holder), self.key
+        expected = code.hold("recorded", self.recorded)
         if key == "()":
             keywords = "" if self.holder.__kwdefaults__ is None else f" and {code.hold('g', self.holds)}()"
-            now = f"{held}.__code__ is {code.hold('code', self.found[0])}"
-            now += f" and {held}.__defaults__ is {code.hold('defaults', self.found[1])}"
-            code.unless(now + (keywords or f" and {held}.__kwdefaults__ is None"))
+            now = f"{holder}.__code__ is {code.hold('code', self.recorded[0])}"
+            now += f" and {holder}.__defaults__ is {code.hold('defaults', self.recorded[1])}"
+            code.unless(now + (keywords or f" and {holder}.__kwdefaults__ is None"))
         elif key == "*":
-            code.unless(f"{held} == {expected}")
+            code.unless(f"{holder} == {expected}")
         elif not key:
-            code.unless(f"{held}.cell_contents is {expected}")
+            code.unless(f"{holder}.cell_contents is {expected}")
         elif key.startswith("."):
-            code.unless(f"getattr({held}, {key[1:]!r}, MISS) is {expected}")
+            code.unless(f"getattr({holder}, {key[1:]!r}, MISS) is {expected}")
         else:
-            code.unless(f"{held}.get({key!r}, MISS) is {expected}")
+            code.unless(f"{holder}.get({key!r}, MISS) is {expected}")
 
     def holds(self) -> bool:
         holder: Any = self.holder
         key = self.key
         if key == "()":
             parts = signature_of(holder)
-            return len(parts) == len(self.found) and all(map(operator.is_, parts, self.found))
+            return len(parts) == len(self.recorded) and all(map(operator.is_, parts, self.recorded))
         if key == "*":
-            return bool(holder == self.found)
+            return bool(holder == self.recorded)
         if not key:
-            return holder.cell_contents is self.found
+            return holder.cell_contents is self.recorded
         now = getattr(holder, key[1:], MISSING) if key.startswith(".") else holder.get(key, MISSING)
-        return now is self.found
+        return now is self.recorded
 
 
 class _Same:

@@ -171,8 +171,8 @@ class Inner(Recorder):
         """Remember what a Tensor is before it is bound anew: if it outlives the body, that was a write to outside."""
         if type(tensor._value) is Traced and tensor._value.variable in self.flows:
             return
-        if id(tensor) not in self._kept:
-            self._kept[id(tensor)] = (tensor, tensor._value, tensor._node, getattr(tensor, "_constant", None))
+        if id(tensor) not in self._originals:
+            self._originals[id(tensor)] = (tensor, tensor._value, tensor._node, getattr(tensor, "_constant", None))
             self._outside_lines[id(tensor)] = user_line()
 
     def _check_writes(self) -> None:
@@ -276,6 +276,3 @@ def sample_of(x: Any) -> Any:
     """What an input is in the call that is being recorded."""
     value = x._value if isinstance(x, Tensor) else x
     return value.value if type(value) is Traced else value
-
-
-__all__ = ["Body", "Inner", "close", "cut", "sample_of"]

@@ -102,7 +102,7 @@ class Entries(dict[str, Any]):
         self._state = state
         self._lift: Lift | None = lift
         self._starts: dict[str, Var] = {}
-        self._made: list[str] = []
+        self._started: list[str] = []
         for name in state.get(parameter, ()):
             self._read(name)
 
@@ -121,7 +121,7 @@ class Entries(dict[str, Any]):
     def setdefault(self, name: str, start: Any = None) -> Any:
         """One of the entries; where there is none yet, `start` is put there for all later calls too."""
         if self.get(name) is None:
-            self._made.append(name)  # first: an interrupt may come before the next line
+            self._started.append(name)  # first: an interrupt may come before the next line
             self._state[self.parameter][name] = start
             self._read(name)
         return self[name]
@@ -133,9 +133,9 @@ class Entries(dict[str, Any]):
 
     def forget(self) -> None:
         """Take back what was prepared for later calls."""
-        for name in self._made:
+        for name in self._started:
             self._state[self.parameter].pop(name, None)
-        if self._made and not self._state[self.parameter]:
+        if self._started and not self._state[self.parameter]:
             del self._state[self.parameter]
 
     def finish(self, write: Callable[[Var | None, Place, Var], None]) -> None:

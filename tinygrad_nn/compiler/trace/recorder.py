@@ -43,23 +43,23 @@ class Recorder(Store):
 
     What is read from outside becomes state of the program, what is bound anew becomes a write; in the end everything
     outside is as it was before. `control` is the module that records loops and branches, with recorders of its own that
-    wait for this one; `held` are arguments that are the same at each call.
+    wait for this one; `fixed` are arguments that are the same at each call.
     """
 
     compiling = True
 
-    def __init__(self, name: str, control: ModuleType, function: Any = None, held: Sequence[Any] = ()) -> None:
+    def __init__(self, name: str, control: ModuleType, function: Any = None, fixed: Sequence[Any] = ()) -> None:
         self.program = Program(name)
         self.control = control
         self.function = function
-        self.held = held
+        self.fixed = fixed
         self._progress = Progress(name)
         self.places: dict[Var, Place] = {}
         #: By id, captured Tensors with the value that they had, and what stands for it.
         self._lifted: dict[int, tuple[Any, Any, Traced]] = {}
         self._all_lifted: list[tuple[Any, Any, Var]] = []
         self._arrays: dict[int, tuple[Any, Var]] = {}
-        self._kept: dict[int, tuple[Tensor, Any, Any, Any]] = {}
+        self._originals: dict[int, tuple[Tensor, Any, Any, Any]] = {}
         self._gradients: dict[int, tuple[Any, Any, bool]] = {}
         self._generators: dict[int, tuple[Any, Var, Any]] = {}
         self._looked_at: list[tuple[Any, Any]] = []
@@ -80,7 +80,7 @@ class Recorder(Store):
         self.generators: list[tuple[Any, Any]] = []
         #: Whether nothing is to be written outside, whatever the function does.
         self.read_only = False
-        self._made: list[Any] = []
+        self._stand_ins: list[Any] = []
 
     # --- operations --------------------------------------------------------------------------------------------------
 
@@ -120,7 +120,7 @@ class Recorder(Store):
     def traced(self, var: Var, value: Any) -> Traced:
         """A new stand-in, which nothing outside may hold on to."""
         result = Traced(var, value)
-        self._made.append(ref(result))
+        self._stand_ins.append(ref(result))
         return result
 
     def _append(self, step: Step) -> None:
@@ -202,10 +202,10 @@ class Recorder(Store):
 
     def write(self, tensor: Tensor) -> None:
         """Remember what a Tensor is before it is bound to something else."""
-        if id(tensor) not in self._kept:
+        if id(tensor) not in self._originals:
             if type(tensor._value) is not Traced:
                 self.read(tensor)
-            self._kept[id(tensor)] = (tensor, tensor._value, tensor._node, getattr(tensor, "_constant", None))
+            self._originals[id(tensor)] = (tensor, tensor._value, tensor._node, getattr(tensor, "_constant", None))
 
     def gradient(self, tensor: Tensor) -> Tensor | None:
         """The gradient of a Tensor, read from outside the first time."""
@@ -244,7 +244,7 @@ class Recorder(Store):
         buffer = module.__dict__[name]
         if buffer is None or value is buffer:
             return buffer is not None
-        holders = 2 + (id(buffer) in self._kept)  # the module, a variable here, and what is kept
+        holders = 2 + (id(buffer) in self._originals)  # the module, a variable here, and what is kept
         if is_held_elsewhere(module, name, holders):
             raise TypeError(
                 f"compile: a buffer (shape {buffer.shape}) is bound anew while something else holds the Tensor that it "
@@ -347,7 +347,7 @@ class Recorder(Store):
     def touched(self, tensor: Tensor) -> bool:
         """Whether the value or the gradient of a Tensor was bound anew."""
         known = self._gradients.get(id(tensor))
-        return id(tensor) in self._kept or (known is not None and known[0]() is tensor and known[2])
+        return id(tensor) in self._originals or (known is not None and known[0]() is tensor and known[2])
 
     def restore(self) -> None:
         """Bring everything outside back to what it was before the recording."""
@@ -355,18 +355,18 @@ class Recorder(Store):
         for generator, _, state in self._generators.values():
             self.generators.append((generator, generator.bit_generator.state))
             generator.bit_generator.state = state
-        for tensor, value, *_ in self._kept.values():
+        for tensor, value, *_ in self._originals.values():
             if tensor._value is not value:
                 known = self._lifted.get(id(tensor))
                 self._bound.append((ref(tensor), known and known[2].variable, self.settled(tensor._value)))
-        for tensor, value, node, constant in self._kept.values():
+        for tensor, value, node, constant in self._originals.values():
             tensor._value = value
             tensor._node = node
             if constant is not None:
                 tensor._constant = constant
             elif hasattr(tensor, "_constant"):
                 del tensor._constant
-        self._kept.clear()
+        self._originals.clear()
         self._release()
 
     def _release(self) -> None:
@@ -391,7 +391,7 @@ class Recorder(Store):
 
     def check(self) -> None:
         """Raise for what later calls would not leave behind, or not make anew."""
-        check_escapes(self.program, self._made)
+        check_escapes(self.program, self._stand_ins)
         check_generators(self.program, [(var, self.places[var]) for _, var, _ in self._generators.values()])
 
     def finish(self) -> None:
@@ -412,8 +412,8 @@ class Recorder(Store):
         for numbers in self._arrays_looked_at:
             if is_held_elsewhere(numbers, "_value", 1):
                 self.guards.append(NumberGuard(numbers, numbers._value))
-        known = list(variables(self.function, [*self.held, *self._modules.values()]))
-        for value in (self.function, getattr(self.function, "__self__", None), *self.held, *(v.value for v in known)):
+        known = list(variables(self.function, [*self.fixed, *self._modules.values()]))
+        for value in (self.function, getattr(self.function, "__self__", None), *self.fixed, *(v.value for v in known)):
             holds_modules = callable(getattr(value, "modules", None)) and not isinstance(value, type)
             for module in value.modules() if holds_modules else ():
                 self.saw(module)

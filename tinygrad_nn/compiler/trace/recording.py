@@ -93,8 +93,8 @@ def record(
     """
     leaves, structure = flatten((tuple(args), kwargs))
     arguments = [describe(x, i in fixed) for i, x in enumerate(leaves)]
-    held = [x for x, argument in zip(leaves, arguments, strict=True) if argument.kind == "fixed"]
-    recorder = Recorder(name, control, function, held)
+    fixed_values = [x for x, argument in zip(leaves, arguments, strict=True) if argument.kind == "fixed"]
+    recorder = Recorder(name, control, function, fixed_values)
     program = recorder.program
     stand_ins: list[Any] = []
     stand_in: Any = None
@@ -174,7 +174,7 @@ def record(
 
 
 def _check_unchanged(
-    given: Any,
+    inputs: Any,
     structure: Any,
     stand_ins: Sequence[Any],
     arguments: Sequence[Argument],
@@ -182,7 +182,7 @@ def _check_unchanged(
     names: Sequence[str],
 ) -> None:
     """Raise if a function has changed what it was given, which its caller would see: compiled code does not do it."""
-    leaves, result = flatten(given)
+    leaves, result = flatten(inputs)
     if result != structure or any(x is not y for x, y in zip(leaves, stand_ins, strict=True)):
         raise TypeError(
             f"compile: {program.name} puts something into a list or dict that it was given, or takes something out; "

@@ -65,6 +65,3 @@ def _differentiable(x: Any) -> Tensor:
 def as_tensor(x: Any) -> Any:
     """A Tensor around a stand-in; anything else is as it was."""
     return plain_tensor(x) if type(x) is Traced else x
-
-
-__all__ = ["as_tensor", "pull", "push", "replay"]

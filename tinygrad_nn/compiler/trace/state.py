@@ -13,8 +13,8 @@ class Place:
     holder: Any
 
     def read(self) -> Any:
-        """The array or number there now; None where there is nothing."""
-        raise NotImplementedError
+        """The array or number there now; None where there is nothing. A place may be its holder itself."""
+        return self.holder
 
 
 class TensorPlace(Place):
@@ -60,12 +60,6 @@ class EntryPlace(Place):
 class ArrayPlace(Place):
     """An array that the function found in a variable; whoever holds it may write to it between calls."""
 
-    def read(self) -> Any:
-        return self.holder
-
 
 class GeneratorPlace(Place):
     """A random generator, which goes on from call to call."""
-
-    def read(self) -> Any:
-        return self.holder

@@ -33,20 +33,20 @@ class Variable(NamedTuple):
     value: Any
 
 
-def variables(function: Callable[..., Any], held: Sequence[Any] = ()) -> Iterator[Variable]:
+def variables(function: Callable[..., Any], objects: Sequence[Any] = ()) -> Iterator[Variable]:
     """What a function of the user's can read besides the numbers in its arguments.
 
     Closure variables and globals, of it and of other functions that can be reached from it: through variables, through
     classes and methods that are named in the code, and in modules of networks; what lists, tuples and dicts among the
     variables hold; those attributes of plain objects that are named in the code; and each function's code and defaults.
-    `held` are objects that the function is given as they are, and modules that it calls.
+    `objects` are what the function is given as it is, and modules that it calls.
     """
     reach = _Reach()
-    for root in (function, *held):
+    for root in (function, *objects):
         reach.visit(root)
     functions = reach.all()
     names = reach.names
-    owners = [getattr(x, "__self__", x) for x in (getattr(function, "func", function), *held)]
+    owners = [getattr(x, "__self__", x) for x in (getattr(function, "func", function), *objects)]
     if isinstance(function, partial):
         owners += [*function.args, *function.keywords.values()]
     for owner in owners:
@@ -141,9 +141,9 @@ def _inside(variable: Variable, names: Collection[str]) -> Iterator[Variable]:
         if len(items) <= _MOST_ITEMS and counts:
             yield Variable(name, value, "*", items)
     elif not isinstance(value, Tensor | Module | FunctionType | ModuleType | type | BuiltinFunctionType | Op):
-        for attribute, held in list(getattr(value, "__dict__", {}).items()):
+        for attribute, content in list(getattr(value, "__dict__", {}).items()):
             if attribute in names:
-                yield Variable(f"{name}.{attribute}", value, f".{attribute}", held)
+                yield Variable(f"{name}.{attribute}", value, f".{attribute}", content)
 
 
 def _own(function: FunctionType) -> Iterator[Variable]:

@@ -92,7 +92,7 @@ class Pieces:
         self.program = program
         self.arguments = arguments
         self.replicated = replicated
-        self._found: list[Piece | OnHost] = []
+        self._parts: list[Piece | OnHost] = []
         self._done = 0
 
     def __call__(self, values: Sequence[Any]) -> list[Any]:
@@ -109,20 +109,20 @@ class Pieces:
 
     def _all(self) -> Iterator[Piece | OnHost]:
         """The pieces and what is between them; a new one has to be run or printed before the next is asked for."""
-        yield from self._found
+        yield from self._parts
         steps = self.program.steps
-        while self._done < len(steps) or not self._found:
+        while self._done < len(steps) or not self._parts:
             start = self._done
             if not steps or lowering_of(steps[start].op) is not None or steps[start].name == "sample":
                 piece = Piece(self, start)
                 yield piece
                 if piece.end > start or not steps:
-                    self._found.append(piece)
+                    self._parts.append(piece)
                     self._done = piece.end
             if self._done < len(steps):
                 host = OnHost(steps[self._done])
                 yield host
-                self._found.append(host)
+                self._parts.append(host)
                 self._done += 1
 
 
@@ -154,8 +154,8 @@ class Piece:
     @property
     def text(self) -> str:
         """The jaxpr."""
-        like = [x.dtype.type().item() if x.weak else jax.ShapeDtypeStruct(x.shape, x.dtype) for x in self.inputs]
-        return str(jax.make_jaxpr(self._traced)(*like))
+        specs = [x.dtype.type().item() if x.weak else jax.ShapeDtypeStruct(x.shape, x.dtype) for x in self.inputs]
+        return str(jax.make_jaxpr(self._traced)(*specs))
 
     def _traced(self, *values: Any) -> tuple[list[Any], Any]:
         """What is needed later, and which checks failed."""

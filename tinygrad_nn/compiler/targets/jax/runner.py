@@ -47,7 +47,7 @@ class JaxRunner:
         #: By place in the state, what was handed out last as its new value, and the JAX array behind it.
         self._known: dict[int, tuple[Any, Any]] = {}
         places = {new: program.state.index(old) for old, new in program.writes.items()}
-        self._kept = [places.get(x) if not x.weak else None for x in program.needed]
+        self._places = [places.get(x) if not x.weak else None for x in program.needed]
         arguments = [*program.inputs, *(x for _, x in self._states), *(step.out for step in samples)]
         self._pieces = Pieces(program, arguments, self._copied)
 
@@ -79,7 +79,7 @@ class JaxRunner:
             result = self._pieces(values)
             native = native if numpy else len(result)
             first = [x if isinstance(x, self._jax.Array) else self._jax.numpy.array(x) for x in result[:native]]
-            rest = zip(result[native:], program.needed[native:], self._kept[native:], strict=True)
+            rest = zip(result[native:], program.needed[native:], self._places[native:], strict=True)
             return [*first, *(self._handed_out(*one) for one in rest)]
 
     # --- before a call -----------------------------------------------------------------------------------------------
@@ -118,13 +118,13 @@ class JaxRunner:
 
     # --- after it ----------------------------------------------------------------------------------------------------
 
-    def _handed_out(self, found: Any, var: Var, place: int | None) -> Any:
+    def _handed_out(self, result: Any, var: Var, place: int | None) -> Any:
         """A result in NumPy's terms."""
-        value = np.asarray(found)
+        value = np.asarray(result)
         if not var.shape:
             return value.item() if var.weak else value[()]
-        if place is not None and isinstance(found, self._jax.Array):
-            self._known[place] = (value, found)
+        if place is not None and isinstance(result, self._jax.Array):
+            self._known[place] = (value, result)
         return value
 
     # --- devices -----------------------------------------------------------------------------------------------------

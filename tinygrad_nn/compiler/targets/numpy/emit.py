@@ -11,12 +11,11 @@ import numpy as np
 
 from ...ir import Program, Step, Var
 from ...quote import comment, docstring, literal
-from ...rewrite.loops import bodies
 from .annotate import Formulas
 from .blocks import Chain
 from .lowering import form_of
 from .module import Module, Source
-from .plain import Plain, call_text, loop_lines
+from .plain import Plain, call_lines, call_text
 from .plan import Plan
 
 
@@ -206,7 +205,8 @@ class Emitter:
         if form.kind == "chain":
             return self._chain(step)
         if form.kind == "call":
-            return self._call(step)
+            operands = [self._operand(x) for x in step.inputs]
+            return call_lines(self.module, step, operands, [self.names(x) for x in step.outputs])
         if form.kind == "filled":
             outs = ", ".join(self.names(self.plan.targets.get(x, x)) for x in step.outputs)
             operands = [f"({outs},)", *map(self._operand, step.inputs)]
@@ -307,16 +307,6 @@ class Emitter:
             self._inline[out] = text
             return []
         return [f"    {self.names(out)} = {text}"]
-
-    def _call(self, step: Step) -> list[str]:
-        """A call of an op's own kernel, or a loop."""
-        operands = [self._operand(x) for x in step.inputs]
-        targets = [self.names(x) for x in step.outputs]
-        if bodies(step):
-            return loop_lines(self.module, step, operands, targets)
-        single = "," * (step.several and len(targets) == 1)
-        number = ".item()" * step.out.weak
-        return [f"    {', '.join(targets)}{single} = {call_text(self.module, step, operands)}{number}"]
 
     # --- operands ----------------------------------------------------------------------------------------------------
 

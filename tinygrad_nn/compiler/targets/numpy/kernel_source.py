@@ -27,7 +27,7 @@ class Kernels:
         self.parts: dict[str, str] = {}
         self.modules: dict[str, str] = {}
         self._names: dict[int, str] = {}
-        self._kept: list[Any] = []
+        self._references: list[Any] = []
 
     def add(self, function: Any, wish: str) -> str:
         """The name under which a kernel can be called, its source added to `parts`.
@@ -49,7 +49,7 @@ class Kernels:
         while name in self.parts:
             name += "_"
         self._names[id(function)] = name
-        self._kept.append(function)
+        self._references.append(function)
         self.parts[name] = ""  # keeps the place: what it uses may use it too
         try:
             text = self._text(function, name)
@@ -64,7 +64,7 @@ class Kernels:
         tree = ast.parse(_source(function))
         reading = Linker()
         reading.visit(tree)
-        used = sorted(reading.found & function.__globals__.keys())
+        used = sorted(reading.free & function.__globals__.keys())
         linking = Linker({key: self._value(function.__globals__[key], key) for key in used})
         (definition,) = linking.visit(tree).body
         put = {text.partition(".")[0] for key, text in linking.texts.items() if text != key}
@@ -126,14 +126,14 @@ class Linker(ast.NodeTransformer):
 
     def __init__(self, texts: Mapping[str, str] | None = None) -> None:
         self.texts = dict(texts or {})  # by name, an expression
-        self.found: set[str] = set()  # names that were read and are bound nowhere in the function
+        self.free: set[str] = set()  # names that were read and are bound nowhere in the function
         self.bound: set[str] = set()  # those that it binds, in what is defined inside it too
         self._scopes: list[set[str]] = []
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
         if any(node.id in scope for scope in self._scopes):
             return node
-        self.found.add(node.id)
+        self.free.add(node.id)
         return ast.parse(self.texts[node.id], mode="eval").body if node.id in self.texts else node
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> Any:

@@ -136,8 +136,8 @@ def _reduction(step: Step, ufunc: str) -> Form | None:
     if step.params.get("dtype") is not None:
         return None
     axis, keepdims = step.params["axis"], step.params["keepdims"]
-    kept = ", keepdims=True" if keepdims else ""
-    return Form("into", f"{ufunc}.reduce({{0}}, {axis!r}, None, {{out}}{kept})", (ufunc,))
+    keep = ", keepdims=True" if keepdims else ""
+    return Form("into", f"{ufunc}.reduce({{0}}, {axis!r}, None, {{out}}{keep})", (ufunc,))
 
 
 def _matmul(step: Step) -> Form | None:

@@ -87,20 +87,20 @@ class Module:
         if step.out.scalar:
             if not isinstance(x, np.generic):
                 return literal(x)
-            key = (repr(x), "number")
-            if key not in self._numbers:
-                name = self._numbers[key] = self.names.unique("c")
-                self.number_lines.append(f"{name} = {literal(x)}")
-            return self._numbers[key]
+            return self._number_name((repr(x), "number"), "c", literal(x))
         arrays = [y for y in step.reads if y.shape]
         dtype = x.dtype if isinstance(x, np.generic) else arrays[0].dtype if arrays else None
         fits = dtype is not None and (isinstance(x, np.generic) or dtype.kind == "f")
         if not fits or isinstance(x, complex) or (isinstance(x, bool) and dtype is not None and dtype.kind != "b"):
             return literal(x)
-        key = (repr(x.item() if isinstance(x, np.generic) else x).removesuffix(".0"), np.dtype(dtype).str)
+        value = x.item() if isinstance(x, np.generic) else x
+        key = (repr(value).removesuffix(".0"), np.dtype(dtype).str)
+        word = _WORDS.get(value, "c") if value == value else "c"
+        return self._number_name(key, word, f"np.array({literal(value)}, {literal(np.dtype(dtype))})")
+
+    def _number_name(self, key: tuple[str, str], wish: str, text: str) -> str:
+        """The name of a number, which is bound to the text the first time."""
         if key not in self._numbers:
-            value = x.item() if isinstance(x, np.generic) else x
-            word = _WORDS.get(value, "c") if value == value else "c"
-            name = self._numbers[key] = self.names.unique(word)
-            self.number_lines.append(f"{name} = np.array({literal(value)}, {literal(np.dtype(dtype))})")
+            name = self._numbers[key] = self.names.unique(wish)
+            self.number_lines.append(f"{name} = {text}")
         return self._numbers[key]

@@ -23,7 +23,7 @@ RESERVED = frozenset(
     (
         *("np", "i", "state", "array", "arrays", "count", "references", "unheld", "isfinite", "getrefcount"),
         *("copyto", "dot", "matmul", "vdot", "results", "news"),
-        *(name for name, found in vars(np).items() if isinstance(found, np.ufunc)),
+        *(name for name, value in vars(np).items() if isinstance(value, np.ufunc)),
         *keyword.kwlist,
         *keyword.softkwlist,
         *dir(builtins),
@@ -36,12 +36,12 @@ def name_variables(program: Program, places: list[Place], function: Callable[...
 
     Gives what the names of parameters stand for: ``{"W1": "model.0.weight"}``.
     """
-    held = dict(_held(function))
+    paths = dict(_tensor_names(function))
     meanings: dict[str, str] = {}
     layers: dict[str, int] = {}
     for var, place in zip(program.state, places, strict=True):
         if isinstance(place, TensorPlace):
-            path = held.get(id(place.holder), place.holder.name or "")
+            path = paths.get(id(place.holder), place.holder.name or "")
             var.name = _parameter_name(path, layers) or f"c{var.number}"
             if path:
                 meanings[var.name] = path
@@ -57,13 +57,13 @@ def name_variables(program: Program, places: list[Place], function: Callable[...
     return meanings
 
 
-def _held(function: Callable[..., Any]) -> Iterator[tuple[int, str]]:
+def _tensor_names(function: Callable[..., Any]) -> Iterator[tuple[int, str]]:
     """By id, how the function's own variables name the Tensors that they hold, parameters by their paths."""
-    held = {variable.name: variable.value for variable in variables(function)}
+    values = {variable.name: variable.value for variable in variables(function)}
     owner = getattr(function, "__self__", function)
     if hasattr(owner, "named_parameters"):
-        held["self"] = owner
-    for name, value in held.items():
+        values["self"] = owner
+    for name, value in values.items():
         if isinstance(value, Tensor):
             yield id(value), name
         listing = getattr(value, "named_parameters", None)

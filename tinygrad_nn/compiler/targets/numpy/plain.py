@@ -57,21 +57,15 @@ class Plain:
 
     def step(self, step: Step) -> list[str]:
         """The lines of a step."""
-        if bodies(step):
-            return loop_lines(
-                self.module, step, [self.text(x) for x in step.inputs], [self.names(x) for x in step.outputs]
-            )
         ufunc = ufunc_name(step)
         if ufunc is not None and not step.out.weak:
             self.module.used.add(ufunc)
             return [f"    {self.text(step.out)} = {ufunc}({', '.join(map(self.text, step.inputs))})"]
         if step.name == "sum" and is_plain_sum(step):
             self.module.used.add("add")
-            axis, kept = step.params["axis"], ", keepdims=True" * step.params["keepdims"]
-            return [f"    {self.text(step.out)} = add.reduce({self.text(step.inputs[0])}, {axis!r}{kept})"]
-        targets = ", ".join(map(self.text, step.outputs)) + "," * (step.several and len(step.outputs) == 1)
-        call = call_text(self.module, step, [self.text(x) for x in step.inputs])
-        return [f"    {targets} = {call}" + ".item()" * step.out.weak]
+            axis, keepdims = step.params["axis"], ", keepdims=True" * step.params["keepdims"]
+            return [f"    {self.text(step.out)} = add.reduce({self.text(step.inputs[0])}, {axis!r}{keepdims})"]
+        return call_lines(self.module, step, [*map(self.text, step.inputs)], [*map(self.text, step.outputs)])
 
     def _return(self) -> list[str]:
         """Results and new numbers of the state; new arrays of it are written once all is computed."""
@@ -101,10 +95,14 @@ def call_text(module: Module, step: Step, operands: Sequence[str], function: Any
     return f"{module.kernel(step, function)}({', '.join([*operands, *settings])})"
 
 
-def loop_lines(module: Module, step: Step, operands: Sequence[str], targets: Sequence[str]) -> list[str]:
-    """A loop or a branch, whose bodies become functions of the module."""
+def call_lines(module: Module, step: Step, operands: list[str], targets: list[str]) -> list[str]:
+    """A call of an op's own kernel, or a loop or a branch, whose bodies become functions of the module."""
     names = {key: _body(module, key, program) for key, program in bodies(step).items()}
-    loop = _Loop(step, names, list(operands), list(targets), module)
+    if not names:
+        single = "," * (step.several and len(targets) == 1)
+        number = ".item()" * step.out.weak
+        return [f"    {', '.join(targets)}{single} = {call_text(module, step, operands)}{number}"]
+    loop = _Loop(step, names, operands, targets, module)
     write = {"scan": loop.scan, "cond": loop.cond, "while_loop": loop.while_loop, "unwind": loop.unwind}
     return ["    " + line for line in write[step.name]()]
 

@@ -238,7 +238,7 @@ class _Allocation:
         for out in step.outputs if kind in _INTO else ():
             if out not in self.own and out.shape:
                 take = self._of_a_chain_input if kind == "chain" else self._of_an_input
-                self._give(out, take(step, position, out) or self._found(out))
+                self._give(out, take(step, position, out) or self._buffer_for(out))
         if kind == "chain":
             self._place_pieces(step.params["chain"])
         unread = [out for out in step.outputs if out in self.buffer_of and out not in self.last]
@@ -272,39 +272,30 @@ class _Allocation:
         chain: Chain = step.params["chain"]
         writes_at = next(i for i, inner in enumerate(chain.steps) if inner.out is out)
         for x in chain.inputs:
-            buffer = self.buffer_of.get(x)
+            buffer = self._given_up(x, position, chain.inputs)
             read = max(i for i, inner in enumerate(chain.steps) if x in inner.inputs)
-            if (
-                self.reuse
-                and buffer is not None
-                and buffer.tenants[-1] is x
-                and self.last[x] == position
-                and read <= writes_at
-                and (x.size, x.dtype.itemsize) == (out.size, out.dtype.itemsize)
-                and x not in self.own
-                and not any(y is not x and x in of(y, self.shown) for y in chain.inputs)
-            ):
+            same_size = (x.size, x.dtype.itemsize) == (out.size, out.dtype.itemsize)
+            if buffer is not None and buffer.tenants[-1] is x and read <= writes_at and same_size:
                 return buffer
         return None
 
     def _of_an_input(self, step: Step, position: int, out: Var) -> Buffer | None:
         """The buffer of an input that is read here for the last time, element by element."""
-        if self.forms[step].kind != "elementwise" or not self.reuse:
-            return None
-        for x in step.reads:
-            buffer = self.buffer_of.get(x)
-            if (
-                buffer is not None
-                and self.last[x] == position
-                and x.shape == out.shape
-                and (x.dtype == out.dtype if self.one_dtype else x.dtype.itemsize == out.dtype.itemsize)
-                and x not in self.own
-                and not any(y is not x and x in of(y, self.shown) for y in step.reads)
-            ):
+        for x in step.reads if self.forms[step].kind == "elementwise" else ():
+            buffer = self._given_up(x, position, list(step.reads))
+            fits = x.dtype == out.dtype if self.one_dtype else x.dtype.itemsize == out.dtype.itemsize
+            if buffer is not None and fits and x.shape == out.shape:
                 return buffer
         return None
 
-    def _found(self, out: Var) -> Buffer:
+    def _given_up(self, x: Var, position: int, inputs: list[Var]) -> Buffer | None:
+        """The buffer of an input that is read here for the last time, unless another input shows it too."""
+        buffer = self.buffer_of.get(x) if self.reuse and x not in self.own else None
+        if buffer is None or self.last[x] != position:
+            return None
+        return None if any(y is not x and x in of(y, self.shown) for y in inputs) else buffer
+
+    def _buffer_for(self, out: Var) -> Buffer:
         """A free buffer: one that has held the like, else the one that wastes least, else a new one."""
         if self.one_dtype:
             alike = next((buffer for buffer in self._free if buffer.tenants[-1].dtype == out.dtype), None)

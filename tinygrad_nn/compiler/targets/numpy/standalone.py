@@ -41,10 +41,10 @@ def save(source: Source, recording: Recording, path: str | Path, name: str) -> N
     if constants:
         parts.append("\n".join(constants))
     text = "\n\n\n".join([*parts, *wrapper]) + "\n"
-    write_whole(path, (text if name == source.function else _apart(text, source.function, name)).encode())
+    write_whole(path, (text if name == source.function else _in_own_scope(text, source.function, name)).encode())
 
 
-def _apart(text: str, function: str, name: str) -> str:
+def _in_own_scope(text: str, function: str, name: str) -> str:
     """A module whose function has the name of something that it uses itself: all of that in a scope of its own."""
     state, load = (word + "_" * (word == name) for word in ("state", "_load"))
     own = f"    from builtins import {name}\n" if hasattr(builtins, name) else ""

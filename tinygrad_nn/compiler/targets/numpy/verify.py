@@ -149,9 +149,9 @@ class _Run:
             if x.kind == "constant":
                 continue
             self._expect(x in self.shows, at, f"reads {x!r} before it is made")
-            for cell, meant in self.shows[x].items():
-                held = self.content[cell]
-                self._expect(held is meant, at, f"reads {x!r}, whose memory holds {held!r} by now")
+            for cell, expected in self.shows[x].items():
+                actual = self.content[cell]
+                self._expect(actual is expected, at, f"reads {x!r}, whose memory holds {actual!r} by now")
 
     def _expect(self, holds: bool, at: object, fault: str) -> None:
         if not holds:

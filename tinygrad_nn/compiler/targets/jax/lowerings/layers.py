@@ -59,11 +59,11 @@ def _checked_labels(call: Call, labels: Any, *, name: str, classes: int, ignore_
 
 @lowering("kept_labels")
 def _kept_labels(call: Call, labels: Any, *, ignore_index: int, name: str, some: bool) -> Any:
-    kept = labels != ignore_index
+    keep = labels != ignore_index
     if some:
         message = f"{name}: there is no sample to take the mean of: every label is ignore_index={ignore_index}"
-        call.refuse(~jnp.any(kept), ValueError, message)
-    return kept
+        call.refuse(~jnp.any(keep), ValueError, message)
+    return keep
 
 
 @lowering("checked")
