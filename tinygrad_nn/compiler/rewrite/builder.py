@@ -138,17 +138,11 @@ class Builder:
 
     def _folded(self, step: Step) -> tuple[Any, ...] | None:
         """The results of a step whose inputs are all constant."""
-        if not step.pure or not _is_registered(step.op):
+        if not step.pure or not _is_registered(step.op) or sum(out.size for out in step.outputs) > SMALL:
             return None
-        values = []
-        for x in step.inputs:
-            if type(x) is Var:
-                if x.kind != "constant" or x.size > SMALL:
-                    return None
-                x = x.value
-            values.append(x)
-        if sum(out.size for out in step.outputs) > SMALL:
+        if any(x.kind != "constant" or x.size > SMALL for x in step.reads):
             return None
+        values = [x.value if type(x) is Var else x for x in step.inputs]
         with np.errstate(all="ignore"):
             try:
                 out = step.op.kernel(*values, **step.params)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -45,12 +46,12 @@ class Guard:
         raise NotImplementedError
 
 
+@dataclass(eq=False)
 class GradientGuard(Guard):
     """Whether a Tensor has a gradient."""
 
-    def __init__(self, tensor: Tensor, absent: bool) -> None:
-        self.tensor = tensor
-        self.absent = absent
+    tensor: Tensor
+    absent: bool
 
     def write(self, code: Code) -> None:
         code.unless(f"(getattr({code.hold('g', self.tensor)}, '_grad', None) is None) is {self.absent}")

@@ -233,9 +233,13 @@ class Recorder(Store):
         weak = type(value) in _PYTHON
         dtype = np.asarray(value).dtype if weak else value.dtype
         var = self.program.var(np.shape(value), dtype, "state", weak=weak, name=name)
+        self._read_from(place, var)
+        return var
+
+    def _read_from(self, place: Place, var: Var) -> None:
+        """Let a variable be a part of the state."""
         self.places[var] = place
         self.program.state.append(var)
-        return var
 
     # --- modules and optimizers --------------------------------------------------------------------------------------
 
@@ -320,8 +324,7 @@ class Recorder(Store):
         if known is None:
             var = self.program.var((), np.dtype(object), "generator", name="rng")
             known = self._generators[id(generator)] = (generator, var, deepcopy(generator.bit_generator.state))
-            self.places[var] = GeneratorPlace(generator)
-            self.program.state.append(var)
+            self._read_from(GeneratorPlace(generator), var)
         value = getattr(generator, method)(*args)
         value = np.asarray(value)[()]
         out = self.program.var(value.shape, value.dtype)
@@ -402,13 +405,9 @@ class Recorder(Store):
                 var.kind = "constant"
                 var.value = value
             else:
-                self.places[var] = TensorPlace(tensor)
-                self.program.state.append(var)
+                self._read_from(TensorPlace(tensor), var)
                 self.guards.append(TensorGuard(tensor))
-        for holder, value in self._looked_at:
-            tensor = holder()
-            if tensor is not None:
-                self.guards.append(NumberGuard(tensor, value))
+        self.guards += [NumberGuard(tensor, value) for tensor, value in _alive(self._looked_at)]
         for numbers in self._arrays_looked_at:
             if is_held_elsewhere(numbers, "_value", 1):
                 self.guards.append(NumberGuard(numbers, numbers._value))
@@ -419,10 +418,7 @@ class Recorder(Store):
                 self.saw(module)
         self.guards += map(VariableGuard, known)
         self.guards += map(ModuleGuard, self._modules.values())
-        for holder, absent in self._gradients_read:
-            tensor = holder()
-            if tensor is not None:
-                self.guards.append(GradientGuard(tensor, absent))
+        self.guards += [GradientGuard(tensor, absent) for tensor, absent in _alive(self._gradients_read)]
         if not self.read_only:
             self._write_tensors()
             self._write_gradients()
@@ -432,8 +428,7 @@ class Recorder(Store):
             var = known_array[1]
             if is_shared(var):
                 var.kind = "state"
-                self.places[var] = ArrayPlace(var.value)
-                self.program.state.append(var)
+                self._read_from(ArrayPlace(var.value), var)
 
     def _write(self, old: Var | None, place: Place, new: Var) -> None:
         """A write to a place that was read as `old`, or not read at all."""
@@ -462,6 +457,11 @@ class Recorder(Store):
                 continue
             new = gradient if type(gradient) is Var else self.program.constant(gradient)
             self._write(None, GradientPlace(tensor), new)
+
+
+def _alive(pairs: Iterable[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+    """What weak references refer to, each with what belongs to it, as far as it is still there."""
+    return [(x, value) for holder, value in pairs if (x := holder()) is not None]
 
 
 def _is_mask(x: Any) -> bool:

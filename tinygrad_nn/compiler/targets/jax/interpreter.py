@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -81,6 +82,7 @@ def _function(program: Program) -> Callable[..., tuple[Any, ...]]:
 # --- pieces ----------------------------------------------------------------------------------------------------------
 
 
+@dataclass(eq=False)
 class Pieces:
     """A program, in pieces that JAX compiles and steps between them that only their ops' own kernels compute.
 
@@ -88,12 +90,11 @@ class Pieces:
     state, and what is drawn from random generators; `replicated` is how new state lies on several devices.
     """
 
-    def __init__(self, program: Program, arguments: list[Var], replicated: Any = None) -> None:
-        self.program = program
-        self.arguments = arguments
-        self.replicated = replicated
-        self._parts: list[Piece | OnHost] = []
-        self._done = 0
+    program: Program
+    arguments: list[Var]
+    replicated: Any = None
+    _parts: list[Piece | OnHost] = field(default_factory=list)
+    _done: int = 0  # steps that are in them
 
     def __call__(self, values: Sequence[Any]) -> list[Any]:
         """The values of ``program.needed``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import linecache
 from collections import Counter
+from itertools import groupby
 from pathlib import PurePath
 from typing import Any
 
@@ -82,16 +83,8 @@ class Emitter:
 
     def _tenancies(self) -> list[list[Var]]:
         """Variables of one shape and dtype that are in a buffer one after the other."""
-        results: list[list[Var]] = []
-        for buffer in self.plan.buffers:
-            previous: Any = None
-            for x in buffer.tenants:
-                if previous is not None and (x.shape, x.dtype) == (previous.shape, previous.dtype):
-                    results[-1].append(x)
-                else:
-                    results.append([x])
-                previous = x
-        return results
+        by_buffer = (groupby(buffer.tenants, lambda x: (x.shape, x.dtype)) for buffer in self.plan.buffers)
+        return [list(tenants) for groups in by_buffer for _, tenants in groups]
 
     def _memory(self) -> list[str]:
         """The lines that make the buffers, the arrays of results and views of them."""
@@ -187,12 +180,8 @@ class Emitter:
         outputs: list[str] = []
         seen: set[Var] = set()
         for x in program.results:
-            if x in self._former and x not in seen:
-                outputs.append(self._former[x])
-                seen.add(x)
-                continue
             text = self._former.get(x) or self._operand(x)
-            own = x in self.plan.results and x not in seen
+            own = x not in seen and (x in self._former or x in self.plan.results)
             outputs.append(text if own or not x.shape else f"{text}.copy()")
             seen.add(x)
         outputs += [self._operand(new) for old, new in program.writes.items() if not old.shape]

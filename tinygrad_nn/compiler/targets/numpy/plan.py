@@ -215,22 +215,20 @@ def _last_uses(
     return last
 
 
+@dataclass
 class _Allocation:
     """Gives buffers to variables, first come, first served."""
 
-    def __init__(self, forms: dict[Step, Form], shown: Shown, last: dict[Var, int], own: set[Var], reuse: bool) -> None:
-        self.forms = forms
-        self.shown = shown
-        self.last = last
-        self.own = own
-        self.reuse = reuse
-        self.buffers: list[Buffer] = []
-        self.buffer_of: dict[Var, Buffer] = {}
-        self._free: list[Buffer] = []
-        #: Whether a buffer holds variables of one dtype alone.
-        self.one_dtype = False
-        #: By chain, the memory of the pieces that it works on.
-        self.pieces: dict[Chain, _Allocation] = {}
+    forms: dict[Step, Form]
+    shown: Shown
+    last: dict[Var, int]  # position of the last use
+    own: set[Var]  # variables with an array of their own
+    reuse: bool
+    one_dtype: bool = False  # whether a buffer holds variables of one dtype alone
+    buffers: list[Buffer] = field(default_factory=list)
+    buffer_of: dict[Var, Buffer] = field(default_factory=dict)
+    free: list[Buffer] = field(default_factory=list)
+    pieces: dict[Chain, _Allocation] = field(default_factory=dict)  # by chain, the memory of what it works on
 
     def place(self, step: Step, position: int) -> None:
         """Find memory for what a step makes, then let go of what nothing reads any more."""
@@ -246,12 +244,12 @@ class _Allocation:
         for x in dict.fromkeys([*(root for y in step.reads for root in of(y, self.shown)), *unread]):
             buffer = self.buffer_of.get(x)
             if buffer is not None and self.last[x] == position and buffer.tenants[-1] is x and self.reuse:
-                self._free.append(buffer)
+                self.free.append(buffer)
 
     def _place_pieces(self, chain: Chain) -> None:
         """Memory for the pieces of what is made inside a chain and read nowhere else."""
-        inner = _Allocation({step: form_of(step) for step in chain.steps}, {}, {}, set(chain.outputs), self.reuse)
-        inner.one_dtype = True
+        forms = {step: form_of(step) for step in chain.steps}
+        inner = _Allocation(forms, {}, {}, set(chain.outputs), self.reuse, one_dtype=True)
         for position, step in enumerate(chain.steps):
             for x in step.reads:
                 inner.last[x] = position
@@ -298,20 +296,20 @@ class _Allocation:
     def _buffer_for(self, out: Var) -> Buffer:
         """A free buffer: one that has held the like, else the one that wastes least, else a new one."""
         if self.one_dtype:
-            alike = next((buffer for buffer in self._free if buffer.tenants[-1].dtype == out.dtype), None)
+            alike = next((buffer for buffer in self.free if buffer.tenants[-1].dtype == out.dtype), None)
             if alike is not None:
-                self._free.remove(alike)
+                self.free.remove(alike)
                 return alike
-        fitting = [] if self.one_dtype else [buffer for buffer in self._free if buffer.nbytes >= out.nbytes]
+        fitting = [] if self.one_dtype else [buffer for buffer in self.free if buffer.nbytes >= out.nbytes]
         if fitting:
             best = min(fitting, key=lambda b: (b.nbytes, b.tenants[-1].shape != out.shape))
             if best.nbytes <= 2 * out.nbytes or best.nbytes < 4096:
-                self._free.remove(best)
+                self.free.remove(best)
                 return best
-        elif self._free and out.nbytes > 0 and not self.one_dtype:
-            largest = max(self._free, key=lambda b: b.nbytes)
+        elif self.free and out.nbytes > 0 and not self.one_dtype:
+            largest = max(self.free, key=lambda b: b.nbytes)
             if 2 * largest.nbytes >= out.nbytes:
-                self._free.remove(largest)
+                self.free.remove(largest)
                 largest.nbytes = out.nbytes
                 return largest
         buffer = Buffer(out.nbytes)
