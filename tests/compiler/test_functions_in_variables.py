@@ -1,5 +1,7 @@
 """What a compiled function calls through variables is looked at in each call: another function is recorded anew."""
 
+import logging
+import random
 from functools import partial
 
 import pytest
@@ -49,6 +51,21 @@ CHANGES = {
         "g = lambda x: x * 2\nclass A:\n    def f(self, x): return g(x)\na = A()",
         "a.f(x)",
         "g = lambda x: x * 3",
+    ),
+    "a class method": (
+        "class A:\n    @classmethod\n    def f(cls, x): return x * 2",
+        "A.f(x)",
+        "A.f = classmethod(lambda cls, x: x * 3)",
+    ),
+    "a static method": (
+        "class A:\n    @staticmethod\n    def f(x): return x * 2\na = A()",
+        "a.f(x)",
+        "A.f = staticmethod(lambda x: x * 3)",
+    ),
+    "a property": (
+        "class A:\n    @property\n    def k(self): return 2.0\na = A()",
+        "x * a.k",
+        "A.k = property(lambda self: 3.0)",
     ),
     "an attribute of a class": ("class A:\n    k = 2.0\na = A()", "x * a.k", "A.k = 3.0"),
     "a partial function": (
@@ -128,3 +145,17 @@ def test_a_call_of_the_same_functions_is_not_recorded_again():
     for _ in range(5):
         step(X)
     assert step._recorded == 1
+
+
+def test_what_python_itself_keeps_is_no_variable_of_the_users():
+    log, dice = logging.getLogger("tinygrad_nn.test"), random.Random(0)
+
+    @tg.compile
+    def f(x):
+        log.debug("called")
+        dice.random()
+        return x * 2
+
+    for _ in range(4):
+        f(X)
+    assert f._recorded == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
@@ -22,9 +23,9 @@ _PACKAGE = __name__.partition(".")[0]
 class Variable(NamedTuple):
     """A variable, or what one holds.
 
-    `holder` is a cell, with an empty `key`; a module's dict of globals; an object, with a dot and the attribute's name
-    for `key`; a list, tuple or dict, with ``"*"``, and `value` is then the list of all that it holds; or a function,
-    with ``"()"``, and `value` is then its code and its defaults.
+    `holder` is a cell, with an empty `key`; the dict of a module or a class; an object, with a dot and the attribute's
+    name for `key`; a list, tuple or dict, with ``"*"``, and `value` is then the list of all that it holds; or a
+    function, with ``"()"``, and `value` is then its code and its defaults.
     """
 
     name: str
@@ -58,8 +59,9 @@ def variables(function: Callable[..., Any], objects: Sequence[Any] = ()) -> Iter
                 yield variable
                 yield from _inside(variable, names)
     for owner in reach.classes:
-        for name in names & vars(owner).keys():
-            yield Variable(f"{owner.__name__}.{name}", owner, f".{name}", getattr(owner, name))
+        known = vars(owner)  # as it is there: a class method is another object each time it is asked for
+        for name in names & known.keys():
+            yield Variable(f"{owner.__name__}.{name}", known, name, known[name])
 
 
 def signature_of(function: Any) -> tuple[Any, ...]:
@@ -118,7 +120,7 @@ class _Reach:
             if function is not None:
                 self.visit(function)
             for owner in (x if isinstance(x, type) else type(x)).__mro__:
-                if _is_users(owner) and owner not in self.classes:
+                if _is_users(owner) and not _is_installed(owner) and owner not in self.classes:
                     self.classes.append(owner)
 
 
@@ -128,8 +130,14 @@ _OPAQUE = (ModuleType, BuiltinFunctionType, Op, Tensor, np.ndarray, np.generic, 
 
 def _is_users(x: Any) -> bool:
     """Whether a function or class is neither of this library nor of NumPy or Python itself."""
-    module = getattr(x, "__module__", None) or ""
-    return module.partition(".")[0] not in (_PACKAGE, "numpy", "builtins", "functools")
+    module = (getattr(x, "__module__", None) or "").partition(".")[0]
+    return module not in (_PACKAGE, "numpy") and module not in sys.stdlib_module_names
+
+
+def _is_installed(owner: type) -> bool:
+    """Whether a class is of a package that was installed, whose counters and caches are no variables of the user's."""
+    path = getattr(sys.modules.get(owner.__module__), "__file__", None) or ""
+    return "site-packages" in path or "dist-packages" in path
 
 
 def _inside(variable: Variable, names: Collection[str]) -> Iterator[Variable]:
