@@ -107,6 +107,26 @@ def test_an_interrupt_at_any_moment(states, steps_before, verify):
     assert len(counts) > 1
 
 
+def test_an_interrupt_between_two_writes_of_the_first_call(states, monkeypatch):
+    copyto, writes = np.copyto, []
+
+    def interrupting(*arrays, **settings):
+        copyto(*arrays, **settings)
+        if sys._getframe(1).f_code.co_name == "_commit":
+            writes.append(1)
+            if len(writes) == 2:
+                signal.raise_signal(signal.SIGINT)
+
+    training = Training()
+    monkeypatch.setattr(np, "copyto", interrupting)
+    with pytest.raises(KeyboardInterrupt):
+        training.step(X, Y)
+    assert len(writes) > 2
+    assert steps_of(training.state(), states) == 1
+    training.step(X, Y)
+    assert steps_of(training.state(), states) == 2
+
+
 def test_an_interrupt_is_held_back_and_then_raised():
     interrupts.hold()
     interrupts.hold()
