@@ -24,8 +24,9 @@ def write_whole(path: Any, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(descriptor)
-            os.replace(temporary, target) if os.name == "posix" else None
-        if os.name != "posix":  # Windows moves no open file
+            if os.name == "posix":  # while it is locked; Windows moves no open file
+                os.replace(temporary, target)
+        if os.name != "posix":
             os.replace(temporary, target)
     except BaseException:
         with suppress(OSError):

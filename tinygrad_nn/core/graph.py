@@ -126,7 +126,7 @@ class Recorded:
 class StandIn:
     """What stands for an array while a program is recorded; `Traced` gives it operators and methods."""
 
-    __slots__ = ("__weakref__", "relatives", "shared", "source", "value", "variable", "written")
+    __slots__ = ("__weakref__", "relatives", "shared", "source", "value", "variable")
 
     value: Any
     variable: Any

@@ -68,7 +68,9 @@ def read_idx(source: PathLike | bytes) -> npt.NDArray[Any]:
         packed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
         try:
-            return _read(name, gzip.GzipFile(fileobj=raw) if packed else raw, _MOST_PACKED * size if packed else size)
+            if packed:
+                return _read(name, gzip.GzipFile(fileobj=raw), _MOST_PACKED * size, exact=False)
+            return _read(name, raw, size, exact=True)
         except (OSError, EOFError, zlib.error) as error:
             raise ValueError(f"read_idx: {name} is damaged or cut off: gzip says: {error}") from error
 
@@ -77,8 +79,8 @@ def read_idx(source: PathLike | bytes) -> npt.NDArray[Any]:
 _MOST_PACKED = 1032
 
 
-def _read(name: str, file: Any, most: int) -> npt.NDArray[Any]:
-    """The array in a file that has no more than so many bytes; the header tells how much memory is taken."""
+def _read(name: str, file: Any, most: int, exact: bool) -> npt.NDArray[Any]:
+    """The array in a file of at most so many bytes, or exactly; the header tells how much memory is taken."""
     start = file.read(4)
     if len(start) < 4 or start[:2] != b"\0\0" or start[2] not in DTYPES:
         kinds = ", ".join(f"{code:02x} {dtype.newbyteorder('=')}" for code, dtype in DTYPES.items())
@@ -97,13 +99,13 @@ def _read(name: str, file: Any, most: int) -> npt.NDArray[Any]:
         raise ValueError(f"read_idx: {name} has {ndim} axes; NumPy's arrays have at most {MAX_AXES}")
     shape = tuple(int.from_bytes(lengths[4 * i : 4 * i + 4], "big") for i in range(ndim))
     header, wanted = 4 + 4 * ndim, math.prod(shape) * dtype.itemsize
-    # A packed file that is too small for what its header says is not unpacked at all.
-    fits = header + wanted <= most
-    content = file.read((wanted if fits else 0 if isinstance(file, gzip.GzipFile) else most) + 1)
-    if len(content) != wanted:
-        there = header + len(content) if fits or not isinstance(file, gzip.GzipFile) else f"at most {most}"
+    fits = header + wanted <= most  # else nothing is read, nor unpacked
+    content = file.read(wanted + 1) if fits else b""
+    if not fits or len(content) != wanted:
+        longer = len(content) > wanted
+        there = most if exact else "more" if longer else header + len(content) if fits else f"at most {most}"
         raise ValueError(
-            f"read_idx: {name} is {'too long' if len(content) > wanted else 'cut off'}: {shape} of "
+            f"read_idx: {name} is {'too long' if longer else 'cut off'}: {shape} of "
             f"{dtype.newbyteorder('=')} with the header takes {header + wanted} bytes, {there} are there"
         )
     return np.frombuffer(content, dtype).reshape(shape).astype(dtype.newbyteorder("="))

@@ -98,7 +98,9 @@ def load(path: Any) -> Any:
         with open_file(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             names: list[str] = file.keys()
-            arrays = {name: _array(file, name, path) for name in names}
+            halves = [name for name in names if file.get_slice(name).get_dtype() == "BF16"]
+            arrays = _bfloat16(path, halves) if halves else {}
+            arrays |= {name: np.array(file.get_tensor(name), order="C") for name in names if name not in arrays}
     except Exception as error:
         raise ValueError(f"{path!r} is damaged, or no safetensors file: {error}{_hint(path)}") from error
     if not {_KEY, _CHECKSUM} & metadata.keys():
@@ -118,19 +120,20 @@ def load(path: Any) -> Any:
         raise ValueError(f"{path!r} is damaged: {error}") from error
 
 
-def _array(file: Any, name: str, path: Any) -> Any:
-    """An array of an open file; one of bfloat16, which NumPy lacks, as the float32 that it is the beginning of."""
-    if file.get_slice(name).get_dtype() != "BF16":
-        return np.array(file.get_tensor(name), order="C")
-    with open(path, "rb") as raw:
-        header = int.from_bytes(raw.read(8), "little")
-        import json
+def _bfloat16(path: Any, names: list[str]) -> dict[str, Any]:
+    """Arrays of bfloat16, which NumPy lacks, as the float32 that each number is the beginning of."""
+    import json
 
-        entry = json.loads(raw.read(header))[name]
-        start, end = entry["data_offsets"]
-        raw.seek(8 + header + start)
-        halves = np.frombuffer(raw.read(end - start), "<u2")
-    return (halves.astype(np.uint32) << 16).view(np.float32).reshape(entry["shape"])
+    arrays = {}
+    with open(path, "rb") as file:
+        start = 8 + int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(start - 8))
+        for name in names:
+            first, end = header[name]["data_offsets"]
+            file.seek(start + first)
+            halves = np.frombuffer(file.read(end - first), "<u2").astype(np.uint32)
+            arrays[name] = (halves << 16).view(np.float32).reshape(header[name]["shape"])
+    return arrays
 
 
 def _hint(path: Any) -> str:

@@ -182,8 +182,8 @@ def _check_unchanged(
     names: Sequence[str],
 ) -> None:
     """Raise if a function has changed what it was given, which its caller would see: compiled code does not do it."""
-    leaves, result = flatten(inputs)
-    if result != structure or any(x is not y for x, y in zip(leaves, stand_ins, strict=True)):
+    leaves, nesting = flatten(inputs)
+    if nesting != structure or any(x is not y for x, y in zip(leaves, stand_ins, strict=True)):
         raise TypeError(
             f"compile: {program.name} puts something into a list or dict that it was given, or takes something out; "
             "that happens while recording only. Return what is new, and put it there outside."

@@ -39,7 +39,6 @@ class Traced(ArrayMethods, StandIn):
         self.relatives: list[Any] = []
         #: Of a view by basic indexing: what it shows a part of, and the index.
         self.source: tuple[Traced, Any] | None = None
-        self.written = False
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -102,8 +101,8 @@ class Traced(ArrayMethods, StandIn):
         return part
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        if type(value) is Traced and value.written and value.is_part(self, key):
-            return  # of ``x[key] += y``, which has written through the view already
+        if type(value) is Traced and value.is_part(self, key) and not self.shared:
+            return  # of ``x[key] += y``, which has written through the view: that shows what is there
         check_write(self)
         if isinstance(value, Tensor):
             value._check_conversion("an array")
@@ -140,10 +139,9 @@ class Traced(ArrayMethods, StandIn):
                 raise TypeError(f"an array of {self.dtype} cannot take {result.dtype} results in place")
             result = result.astype(self.dtype)
         self.variable, self.value = result.variable, result.value
-        self.written = True
-        alone = self.source is None
-        base, key = self.source or (self, None)
-        if not alone:
+        base = self
+        if self.source is not None:
+            base, key = self.source
             whole = index_update(base, self, key)
             base.variable, base.value = whole.variable, whole.value
         for other in _alive(self.relatives):
