@@ -8,7 +8,7 @@ CHEAP = ("__future__", "threading")
 
 CODE = """
 import json, sys
-import numpy
+import inspect, numpy  # NumPy from 2.1 on loads inspect itself
 before = set(sys.modules)
 import tinygrad_nn
 print(json.dumps(sorted(set(sys.modules) - before)))

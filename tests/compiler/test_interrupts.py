@@ -24,6 +24,15 @@ ROOT = Path(__file__).resolve().parents[2]
 
 X, Y = tg.tensor(np.linspace(-1, 1, 20).reshape(4, 5)), tg.tensor(np.zeros((4, 2)))
 
+
+@pytest.fixture(autouse=True)
+def python_handles_ctrl_c():
+    """A process started in the background of a shell ignores interrupts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 with_signals = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="timers that send signals")
 
 
@@ -138,14 +147,11 @@ def test_an_interrupt_is_held_back_and_then_raised():
 
 
 def test_what_is_ignored_stays_ignored():
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        interrupts.hold()
-        signal.raise_signal(signal.SIGINT)
-        interrupts.release()
-        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGINT, before)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    interrupts.hold()
+    signal.raise_signal(signal.SIGINT)
+    interrupts.release()
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
 def test_other_threads_hold_nothing_back():

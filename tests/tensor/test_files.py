@@ -161,25 +161,6 @@ def test_a_missing_file(tmp_path):
         tg.save({}, tmp_path / "no folder" / "state")
 
 
-def test_every_damaged_byte_is_noticed(path):
-    state = {"w": np.arange(4, dtype=np.float32), "n": 7}
-    tg.save(state, path)
-    whole = path.read_bytes()
-    for length in range(len(whole)):
-        path.write_bytes(whole[:length])
-        with pytest.raises(ValueError, match="damaged"):
-            tg.load(path)
-    for position in range(len(whole)):
-        path.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
-        try:
-            loaded = tg.load(path)
-        except ValueError as error:
-            assert "damaged" in str(error)
-        else:  # the name of our entry in the header: the arrays are those of another program's file then
-            assert whole.index(b"__metadata__") <= position < whole.index(b"checksum")
-            assert same({"w": state["w"]}, loaded)
-
-
 def test_a_file_of_something_else(path):
     for content in (b"", b"text", b"\x80\x04\x95pickle", bytes(1000)):
         path.write_bytes(content)
@@ -291,6 +272,14 @@ def test_no_flipped_bit_is_accepted(tmp_path):
         damaged.write_bytes(content[:length])
         with pytest.raises(ValueError, match="damaged"):
             tg.load(damaged)
+
+
+def test_the_same_state_gives_the_same_bytes(path):
+    contents = set()
+    for _ in range(20):
+        tg.save({"w": np.ones(3), "n": 7, "more": [1.5, "text"]}, path)
+        contents.add(path.read_bytes())
+    assert len(contents) == 1
 
 
 def test_files_of_the_first_version_are_read(path):

@@ -12,8 +12,9 @@ from .tensor import Tensor, as_array, plain_tensor
 
 Form = TypeVar("Form")
 
-#: The entries of the file's metadata: what is not an array and how all hangs together, and a checksum of all.
-_KEY, _CHECKSUM = "tinygrad_nn", "tinygrad_nn.checksum"
+#: The one entry of the file's metadata: its name, a checksum of all, and JSON of what is not an array. One, since
+#: safetensors writes several in a random order, and the same state is to give the same bytes.
+_KEY = "tinygrad_nn"
 
 
 def save(state: Any, path: Any) -> None:
@@ -61,7 +62,7 @@ def save(state: Any, path: Any) -> None:
     except RecursionError:
         raise ValueError("save: what is to be saved holds itself, or is nested too deeply") from None
     notes = json.dumps({"version": 2, "state": tree})
-    write_whole(path, writer(arrays, metadata={_KEY: notes, _CHECKSUM: f"{_checksum(arrays, notes):08x}"}))
+    write_whole(path, writer(arrays, metadata={_KEY: f"{_KEY} {_checksum(arrays, notes):08x} {notes}"}))
 
 
 def load(path: Any) -> Any:
@@ -103,16 +104,18 @@ def load(path: Any) -> Any:
             arrays |= {name: np.array(file.get_tensor(name), order="C") for name in names if name not in arrays}
     except Exception as error:
         raise ValueError(f"{path!r} is damaged, or no safetensors file: {error}{_hint(path)}") from error
-    if not {_KEY, _CHECKSUM} & metadata.keys():
+    if _KEY not in metadata and not any(value.startswith(f"{_KEY} ") for value in metadata.values()):
         return {key: _as_tensor(array) for key, array in arrays.items()}
     try:
-        content = json.loads(metadata[_KEY])
-        if content["version"] not in (1, 2):
+        first = metadata[_KEY].startswith("{")  # version 1: JSON with a checksum in it
+        checksum, notes = ("", metadata[_KEY]) if first else metadata[_KEY].removeprefix(f"{_KEY} ").split(" ", 1)
+        content = json.loads(notes)
+        if content["version"] != (1 if first else 2):
             raise ValueError(f"it was written by a newer version ({content['version']})")
-        if content["version"] == 1 and _CHECKSUM not in metadata:
+        if first:
             same = content["checksum"] == _first_checksum(arrays, json.dumps(content["state"]))
         else:
-            same = metadata[_CHECKSUM] == f"{_checksum(arrays, metadata[_KEY]):08x}"
+            same = checksum == f"{_checksum(arrays, notes):08x}"
         if not same:
             raise ValueError("its content does not match its checksum")
         return _put_together(content["state"], arrays)

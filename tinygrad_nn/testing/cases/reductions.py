@@ -49,6 +49,16 @@ def _softmax(x: Any, axis: Any = -1) -> Any:
     return e / np.sum(e, axis=axis, keepdims=True)
 
 
+def _running(accumulate: Callable[..., Any], first: int) -> Callable[..., Any]:
+    """`np.cumulative_sum` and `np.cumulative_prod`, which NumPy 2.0 lacks."""
+
+    def reference(x: Any, axis: int = 0, include_initial: bool = False) -> Any:
+        ends = [(int(include_initial and i == axis % x.ndim), 0) for i in range(x.ndim)]
+        return accumulate(np.pad(x, ends, constant_values=first), axis)
+
+    return reference
+
+
 def _ddof(reduce: Callable[..., Any]) -> Callable[..., Any]:
     return lambda x, axis=None, correction=0, keepdims=False: reduce(x, axis=axis, ddof=correction, keepdims=keepdims)
 
@@ -72,8 +82,8 @@ ROWS = [
     Row("logsumexp", (REAL,), AXES, _log_sum_exp, ulps=16),
     Row("softmax", (REAL,), ALONG, _softmax, ulps=16),
     Row("log_softmax", (REAL,), ALONG, lambda x, axis=-1: np.log(_softmax(x, axis)), ulps=32),
-    Row("cumulative_sum", (REAL,), RUNNING, np.cumulative_sum),
-    Row("cumulative_prod", (WITH_ZEROS,), RUNNING, np.cumulative_prod, ulps=8),
+    Row("cumulative_sum", (REAL,), RUNNING, _running(np.cumsum, 0)),
+    Row("cumulative_prod", (WITH_ZEROS,), RUNNING, _running(np.cumprod, 1), ulps=8),
     *(
         Row(
             name, (DISTINCT,), (*ONE_AXIS, ((2, 3), {"axis": 0, "keepdims": True}), ((), {})), reference,

@@ -32,6 +32,11 @@ def _place(key: tuple[Any, ...], arrays: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(next(rest) if isinstance(part, str) else part for part in key)
 
 
+def _unstacked(x: Any, axis: int) -> Any:
+    """`np.unstack`, which NumPy 2.0 lacks."""
+    return tuple(np.moveaxis(x, axis, 0))
+
+
 def _indexed(x: Any, *arrays: Any, key: Any) -> Any:
     return x[_place(key, arrays)]
 
@@ -143,7 +148,7 @@ ROWS = [
     Row("reshape", (REAL,), (
         ((2, 3), {"shape": (3, 2)}), ((2, 3), {"shape": -1}), ((6,), {"shape": (2, -1)}), ((), {"shape": (1, 1)}),
         ((1,), {"shape": ()}), ((0, 3), {"shape": (0,)}),
-    ), np.reshape),
+    ), lambda x, shape: np.reshape(x, shape)),  # NumPy 2.0 has another name for it
     Row("permute_dims", (REAL,), (
         ((2, 3), {}), ((2, 3, 4), {"axes": (2, 0, 1)}), ((2, 3, 4), {"axes": (0, -1, 1)}), ((), {}), ((0, 2), {}),
         ((3,), {}),
@@ -193,7 +198,7 @@ ROWS = [
         ((4,), {"indices_or_sections": 2}), ((5,), {"indices_or_sections": (1, 3)}),
         ((2, 6), {"indices_or_sections": 3, "axis": 1}), ((3, 2), {"indices_or_sections": (0, 2), "axis": -2}),
     ), np.split),
-    Row("unstack", (REAL,), (((2, 3), {"axis": 0}), ((2, 3), {"axis": 1}), ((2, 2, 2), {"axis": -1})), np.unstack),
+    Row("unstack", (REAL,), (((2, 3), {"axis": 0}), ((2, 3), {"axis": 1}), ((2, 2, 2), {"axis": -1})), _unstacked),
     Row("part", cases=(), through="split"),
     # picked by index
     Row("index", cases=tuple(_at(x=x, key=key, arrays=arrays) for x, key, arrays in INDICES), reference=_indexed),
