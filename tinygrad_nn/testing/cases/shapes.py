@@ -148,7 +148,7 @@ ROWS = [
     Row("reshape", (REAL,), (
         ((2, 3), {"shape": (3, 2)}), ((2, 3), {"shape": -1}), ((6,), {"shape": (2, -1)}), ((), {"shape": (1, 1)}),
         ((1,), {"shape": ()}), ((0, 3), {"shape": (0,)}),
-    ), lambda x, shape: np.reshape(x, shape)),  # NumPy 2.0 has another name for it
+    ), lambda x, shape: np.reshape(x, shape)),  # noqa: PLW0108 - NumPy 2.0 has another name for it
     Row("permute_dims", (REAL,), (
         ((2, 3), {}), ((2, 3, 4), {"axes": (2, 0, 1)}), ((2, 3, 4), {"axes": (0, -1, 1)}), ((), {}), ((0, 2), {}),
         ((3,), {}),
