@@ -1,11 +1,14 @@
-"""Would a wrong line be noticed? One line of the package is changed at a time, and the tests of its room are run.
+"""Would a wrong line be noticed? One line of the package is changed at a time, and the tests that come by it are run.
 
+    pip install pytest-cov
     python -m tests.mutate                    # a sample of 300; prints the share that is noticed, and each that is not
     python -m tests.mutate --count 30 --seed 1 --rooms compiler,viewer
 
 Changes are seeded: a comparison turned, a sum made a difference, a product a quotient, `and` made `or`, a condition
 denied, a number one larger, a truth value the other. The tree is copied, so that the one that is worked on stays as it
-is. What the tests of its room let pass is put to the whole suite, unless told not to by ``--room-only``.
+is. The suite runs once to tell which tests come by which line. A change is put to some of those first, then to all of
+them, or to the tests of its room where the line runs at import; what they let pass is put to the whole suite, unless
+told not to by ``--quick``.
 """
 
 from __future__ import annotations
@@ -18,7 +21,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -108,11 +113,66 @@ def tests_of(path: str) -> list[str]:
     return TESTS.get(room) or ([f"tests/{room}"] if (ROOT / "tests" / room).is_dir() else ["tests"])
 
 
-def notices(tree: Path, places: list[str]) -> bool:
-    """Whether some test fails, or none can be run."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-n0", "-p", "no:cacheprovider", "--no-header", *places]
-    run = subprocess.run(command, cwd=tree, stdin=subprocess.DEVNULL, capture_output=True, timeout=3600, check=False)
-    return run.returncode != 0
+def coverage(data: Path) -> dict[str, dict[int, list[str]]]:
+    """Which tests come by each line of each file; the suite is run for it unless `data` has it from an earlier run."""
+    from coverage import CoverageData
+
+    if not data.exists():
+        print("the suite runs once, to tell which tests come by which line", flush=True)
+        with tempfile.TemporaryDirectory() as folder:
+            tree = copied(folder)
+            run = pytest(tree, ["-qq", f"--cov={PACKAGE}", "--cov-context=test", "--cov-report="])
+            if run.returncode:
+                raise SystemExit(f"the suite fails without a change:\n{run.stdout.decode()[-2000:]}")
+            shutil.copy(tree / ".coverage", data)
+    measured = CoverageData(str(data))
+    measured.read()
+    lines = {}
+    for path in measured.measured_files():
+        contexts = measured.contexts_by_lineno(path)
+        tests = {n: sorted({c.rsplit("|", 1)[0] for c in names if c}) for n, names in contexts.items()}
+        lines[path[path.rindex(f"/{PACKAGE}/") + 1 :]] = tests
+    return lines
+
+
+def copied(folder: str) -> Path:
+    """A copy of the tree; times of files are kept, so that compiled modules stay good."""
+    tree = Path(folder) / "tree"
+    shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".git", ".venv", ".hypothesis"))
+    return tree
+
+
+def pytest(tree: Path, arguments: list[str]) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header", *arguments]
+    return subprocess.run(command, cwd=tree, stdin=subprocess.DEVNULL, capture_output=True, timeout=3600, check=False)
+
+
+def spread(tests: list[str]) -> list[str]:
+    """Some of the tests: of each function one, and no more than 40."""
+    by_function: dict[str, list[str]] = {}
+    for test in tests:
+        by_function.setdefault(test.split("[", 1)[0], []).append(test)
+    dice = random.Random(len(tests))
+    chosen = [dice.choice(those) for those in by_function.values()]
+    return dice.sample(chosen, min(len(chosen), 40))
+
+
+def notices(tree: Path, tests: list[str]) -> bool:
+    """Whether some test fails, or cannot be run any more."""
+    listed = tree.parent / "tests"
+    listed.write_text("\n".join(tests), encoding="utf-8")
+    return pytest(tree, ["-x", "-n0", f"@{listed}"]).returncode != 0
+
+
+def is_noticed(mutant: Mutant, tests: list[str], quick: bool) -> bool:
+    with tempfile.TemporaryDirectory() as folder:
+        tree = copied(folder)
+        mutant.applied(tree)
+        if tests and (notices(tree, spread(tests)) or notices(tree, tests)):
+            return True
+        if not tests and notices(tree, tests_of(mutant.path)):
+            return True
+        return not quick and pytest(tree, ["-x"]).returncode != 0
 
 
 def main() -> None:
@@ -120,23 +180,25 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rooms", default="", help="of which rooms, separated by commas; all unless given")
-    parser.add_argument("--room-only", action="store_true", help="do not put what passes to the whole suite")
+    parser.add_argument("--quick", action="store_true", help="do not put what passes to the whole suite")
+    parser.add_argument("--jobs", type=int, default=2, help="changes that are tried at a time (default: 2)")
+    parser.add_argument("--coverage", type=Path, help="file that keeps which tests come by which line")
     settings = parser.parse_args()
     rooms = {room for room in settings.rooms.split(",") if room}
     files = [p for p in sorted((ROOT / PACKAGE).rglob("*.py")) if "cases" not in p.parts]  # rows are tests themselves
     files = [p for p in files if not rooms or p.relative_to(ROOT).parts[1] in rooms]
     every = [mutant for path in files for mutant in mutants(path)]
     sample = random.Random(settings.seed).sample(every, min(settings.count, len(every)))
-    survivors = []
-    for number, mutant in enumerate(sample, 1):
-        with tempfile.TemporaryDirectory() as folder:
-            tree = Path(folder) / "tree"
-            shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".git", ".venv", "__pycache__", ".hypothesis"))
-            mutant.applied(tree)
-            noticed = notices(tree, tests_of(mutant.path)) or (not settings.room_only and notices(tree, ["tests"]))
-        if not noticed:
-            survivors.append(mutant)
-        print(f"{number}: {'noticed' if noticed else 'NOT NOTICED'}  {mutant}", flush=True)
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(settings.jobs) as pool:
+        lines = coverage(settings.coverage or Path(folder) / "coverage")
+        tests = [lines.get(mutant.path, {}).get(mutant.line, []) for mutant in sample]
+        survivors = []
+        for number, (mutant, noticed) in enumerate(
+            zip(sample, pool.map(is_noticed, sample, tests, repeat(settings.quick))), 1
+        ):
+            print(f"{number}: {'noticed' if noticed else 'NOT NOTICED'}  {mutant}", flush=True)
+            if not noticed:
+                survivors.append(mutant)
     print(f"{len(sample) - len(survivors)} of {len(sample)} noticed, of {len(every)} that there are")
     for mutant in survivors:
         print(f"  not noticed: {mutant}")

@@ -146,6 +146,14 @@ def test_no_derivative_on_the_way_to_a_constant():
     assert to_k.label() == []
 
 
+def test_no_derivative_where_an_operation_has_none():
+    a, b, c = leaf(2.0), leaf(3.0), leaf(1.0)
+    y = tg.where(a * c, a, b)
+    (to_condition,) = [e for e in tg.draw(y).edges if e.position == 0 and e.target == cards(tg.draw(y))["y"].id]
+    assert not to_condition.differentiable
+    assert to_condition.label() == []
+
+
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 @pytest.mark.parametrize("size", [1, 3])
 @pytest.mark.parametrize(
@@ -230,6 +238,16 @@ def test_gradients_added_up_over_passes_are_not_called_derivatives():
     assert gradient(drawing, "a") == ("a.grad", 6)
     assert "gives 3" in cards(drawing)["a"].results[0].gradient_note
     assert gradient(drawing, "y") == ("∂y/∂y", 1)
+
+
+@pytest.mark.parametrize(("off", "noted"), [(3e-5, False), (-3e-5, False), (3e-4, True), (-3e-4, True)])
+def test_a_gradient_that_differs_by_rounding_is_this_graphs(off, noted):
+    a = leaf(2.0)
+    y = a * 3
+    y.backward()
+    a.grad = tg.tensor(3 * (1 + off))
+    result = cards(tg.draw(y))["a"].results[0]
+    assert (result.gradient_name, bool(result.gradient_note)) == ("a.grad" if noted else "∂y/∂a", noted)
 
 
 def test_gradient_of_another_result():
