@@ -21,7 +21,7 @@ from tinygrad_nn.viewer.common.names import Holders
 from tinygrad_nn.viewer.common.recording import Recording
 from tinygrad_nn.viewer.derivation import Derivation
 from tinygrad_nn.viewer.derivation.build import build
-from tinygrad_nn.viewer.derivation.rows import ROWS
+from tinygrad_nn.viewer.derivation.pullbacks import PULLBACKS
 
 
 def numbers(**values):
@@ -393,7 +393,7 @@ def test_every_op_is_explained(name):
                 continue
             found = [line for line in derivation._explanation.steps if line.left.text.endswith(f"x{i}")]
             text = found[0].right[0].text
-            known = name in ROWS or registry[name].elementwise
+            known = name in PULLBACKS or registry[name].elementwise
             assert known or f"by the rule of {name.lstrip('_')}" in text
             result = evaluated(text, values)
             if result is not None and np.shape(result) in (gradient.shape, ()):
@@ -424,7 +424,7 @@ MUST_EVALUATE = {
 
 
 def test_rows_are_of_ops_that_there_are():
-    assert set(ROWS) <= set(registry)
+    assert set(PULLBACKS) <= set(registry)
 
 
 # --- many paths, long ones -------------------------------------------------------------------------------------------

@@ -51,7 +51,8 @@ MOVED = """
     explaining: viewer.derivation
     explaining.arrays explaining.build explaining.builder explaining.derivation: viewer.derivation.{}
     explaining.latex explaining.terms: viewer.derivation.earlier
-    explaining.gradients explaining.model explaining.numbers explaining.rows: viewer.derivation.{}
+    explaining.gradients explaining.model explaining.numbers: viewer.derivation.{}
+    explaining.rows: viewer.derivation.pullbacks
 """
 
 

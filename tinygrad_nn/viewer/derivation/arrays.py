@@ -15,7 +15,7 @@ from ..common.recording import Recording
 from .builder import Builder, shown
 from .model import Line
 from .paths import Link, Paths
-from .rows import Site, pulled_back
+from .pullbacks import Site, pulled_back
 from .terms import Math, Term, factor, uniform
 
 #: A result without a name is put as a formula where it is used, and so is its gradient, if they are this short.
@@ -123,7 +123,7 @@ class ArrayBuilder(Builder):
         assert op is not None
         inputs = [self.operand(source) for source in node.inputs]
         settings = node.params or {}
-        whole = {"reduction": "sum"} if "reduction" in op.setting_names else {}  # rows share it out
+        whole = {"reduction": "sum"} if "reduction" in op.setting_names else {}  # pullbacks share it out
         local = self.recording.derivative(node, position, **whole)
         parts: dict[int, Term] = {}
         several = type(node.value) is tuple

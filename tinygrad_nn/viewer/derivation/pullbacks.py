@@ -1,7 +1,7 @@
 """How the gradient of an operation's result becomes that of an input, as formulas of arrays: ``dJ/dW = dJ/dZ · Xᵀ``.
 
-An elementwise operation needs no row: the gradient is multiplied by its local derivative. What has no row and is not
-elementwise is said in words, by `in_words`.
+An elementwise operation needs no pullback of its own: the gradient is multiplied by its local derivative. What has none
+and is not elementwise is said in words, by `in_words`.
 """
 
 from __future__ import annotations
@@ -60,20 +60,20 @@ class Site:
         return self.inputs[self.position]
 
 
-Row: TypeAlias = Callable[[Site], Term | None]
+Pullback: TypeAlias = Callable[[Site], Term | None]
 
 
 def pulled_back(site: Site) -> Term:
     """The gradient of the input that comes by this use of it, in the input's shape."""
-    row = ROWS.get(site.op.name) if site.op.own else None
-    if row is None and site.op.elementwise and site.local:
-        row = _elementwise
-    term = row(site) if row is not None else None
+    pullback = PULLBACKS.get(site.op.name) if site.op.own else None
+    if pullback is None and site.op.elementwise and site.local:
+        pullback = _elementwise
+    term = pullback(site) if pullback is not None else None
     return in_words(site) if term is None else fitted(term, site.x.shape)
 
 
 def in_words(site: Site) -> Term:
-    """What is always true, for an operation without a row."""
+    """What is always true, for an operation without a pullback here."""
     gradients = Formula("list", "", tuple(part.math for part in site.parts.values()) or (site.g.math,))
     slope = Formula("derivative", "∂", (site.out.math, site.x.math))
     rule = Formula("text", f", by the rule of {site.op.name.lstrip('_')}")
@@ -100,11 +100,11 @@ def _transposed(site: Site) -> Term:
     return applied("transpose", site.g, site.x.shape)
 
 
-def _called(word: str) -> Row:
+def _called(word: str) -> Pullback:
     return lambda site: applied(word, site.g, site.x.shape)
 
 
-def _moved(word: str) -> Row:
+def _moved(word: str) -> Pullback:
     """The same elements in another order, which leaves a constant as it is."""
     return lambda site: (
         _kept(site, site.x.shape) if site.g.constant is not None else applied(word, site.g, site.x.shape)
@@ -294,7 +294,7 @@ def _joined(site: Site) -> Term:
     return factor(call(word, *gradients), site.x.shape)
 
 
-ROWS: dict[str, Row] = {
+PULLBACKS: dict[str, Pullback] = {
     **dict.fromkeys(("alias", "astype", "copy", "broadcast_to"), _same),
     **dict.fromkeys(("sum", "sum_to"), _spread),
     **dict.fromkeys(("permute_dims", "matrix_transpose"), _transposed),
