@@ -107,7 +107,7 @@ def test_an_interrupt_at_any_moment(states, steps_before, verify):
             assert count is not None
             counts.add(count)
             assert not modes.store.compiling
-            assert switch.active == 0
+            assert not switch.active
             assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
             assert all(type(p._value) is np.ndarray for p in training.net.parameters())
     finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from _thread import _local, allocate_lock, get_ident  # what `threading` gives; that would cost the import more
+from _thread import _local, get_ident  # what `threading` gives; that would cost the import more
 from collections.abc import Callable, Container, Iterable
 from operator import attrgetter
 from typing import Any
@@ -109,12 +109,13 @@ class Node:
 class Recorded:
     """What holds a value and its node; `Tensor` gives it operators and methods."""
 
-    __slots__ = ("__weakref__", "_constant", "_grad", "_node", "_value")
+    __slots__ = ("__weakref__", "_constant", "_grad", "_node", "_ties", "_value")
 
     _value: Any
     _node: Node | None
     _constant: Constant
     _grad: Any
+    _ties: Any  # what it shares its elements with, see `views`; unset where there is nothing
     shape: Any
     dtype: Any
     aside: Any
@@ -163,15 +164,16 @@ class Modes(_local):
     keeping = False
     store: Any  # a `Store`: what reads and writes Tensors, or records a program that does
     transforming = 0  # how many transforms are running a function of the user's
+    taken = 0  # how often Python took the numbers of what is differentiated in one
 
 
 class Switch:
-    """How many threads have some mode out of its default: zero lets the dispatch skip the thread-local look-up."""
+    """By thread, how many modes are out of their default: empty lets the dispatch skip the thread-local look-up."""
 
     __slots__ = ("active",)
 
     def __init__(self) -> None:
-        self.active = 0
+        self.active: dict[int, int] = {}
 
 
 class Changes:
@@ -189,37 +191,64 @@ class Changes:
 changes = Changes()
 modes = Modes()
 switch = Switch()
-_switch_lock = allocate_lock()
-if hasattr(os, "register_at_fork"):  # a child has no thread that would let go of it
-    os.register_at_fork(
-        before=_switch_lock.acquire, after_in_parent=_switch_lock.release, after_in_child=_switch_lock.release
-    )
+if hasattr(os, "register_at_fork"):  # the other threads are not in a child
+    os.register_at_fork(after_in_child=lambda: _keep_only(get_ident()))
+
+
+def _keep_only(thread: int) -> None:
+    switch.active = {ident: count for ident, count in switch.active.items() if ident == thread}
 
 
 class mode:
-    """Context manager that sets one of `Modes` for this thread and restores it on any exit."""
+    """Context manager that sets one of `Modes` for this thread and restores it on any exit.
+
+    What changes the state is in lines without a call, and all calls come before: so Ctrl-C, which Python handles where
+    a function is called or returns, leaves either all of it done or nothing.
+    """
 
     def __init__(self, name: str, value: Any) -> None:
         self._name = name
         self._value = value
         self._unusual = value is not getattr(Modes, name)
-        self._saved: dict[int, list[Any]] = {}  # by thread: one instance may be entered by several
+        #: By entry: the thread, its modes, and what was set before. One instance may be entered by several threads.
+        self._entries: list[tuple[int, dict[str, Any], Any]] = []
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_name": self._name, "_value": self._value}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        mode.__init__(self, state["_name"], state["_value"])
 
     def __enter__(self) -> None:
-        self._saved.setdefault(get_ident(), []).append(getattr(modes, self._name))
+        name, thread, active = self._name, get_ident(), switch.active
+        state = modes.__dict__
+        entry = (thread, state, getattr(modes, name))
+        count = active.get(thread, 0) + 1
+        self._entries += [entry]
+        state[name] = self._value
         if self._unusual:
-            with _switch_lock:
-                switch.active += 1
-        setattr(modes, self._name, self._value)
+            active[thread] = count
 
     def __exit__(self, *_: object) -> None:
-        saved = self._saved[get_ident()]
-        setattr(modes, self._name, saved.pop())
-        if not saved:
-            del self._saved[get_ident()]
+        thread, entries, active = get_ident(), self._entries, switch.active
+        last = i = len(entries) - 1
+        while i >= 0 and entries[i][0] != thread:
+            i -= 1
+        if i < 0:  # a generator that another thread closes: what its own had is put back
+            i = last
+        thread, state, before = entries[i]
+        count = active.get(thread, 1) - 1
+        del entries[i]
+        state[self._name] = before
         if self._unusual:
-            with _switch_lock:
-                switch.active -= 1
+            if count:
+                active[thread] = count
+            else:
+                del active[thread]
+
+    def __del__(self) -> None:
+        while self._entries:  # Ctrl-C came just as `__exit__` was called
+            self.__exit__()
 
 
 class HookHandle:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from functools import wraps
+from types import coroutine
 from typing import Any, TypeVar
 
 from .graph import mode
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+GENERATOR, COROUTINE, ASYNC_GENERATOR = 0x20, 0x80, 0x200  # as `inspect` has them, which would cost the import more
 
 
 class _Decorating(mode):
@@ -20,10 +23,53 @@ class _Decorating(mode):
     _setting: tuple[str, bool]
 
     def __call__(self, function: F) -> F:
+        flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
+        if flags & ASYNC_GENERATOR:
+            raise TypeError(
+                f"{type(self).__name__} cannot decorate an asynchronous generator; enter it inside: "
+                f"`with {type(self).__name__}():` round what is computed between two yields"
+            )
+        if flags & (GENERATOR | COROUTINE):
+            return self._stepwise(function, bool(flags & COROUTINE))
+
         @wraps(function)
         def inside(*args: Any, **kwargs: Any) -> Any:
             with type(self)():
                 return function(*args, **kwargs)
+
+        return inside  # type: ignore[return-value]
+
+    def _stepwise(self, function: F, awaited: bool) -> F:
+        """A generator or coroutine that is in the mode while it runs itself, and not while it waits."""
+
+        def steps(running: Any) -> Generator[Any, Any, Any]:
+            resume, argument = running.send, None
+            while True:
+                try:
+                    with type(self)():
+                        yielded = resume(argument)
+                except StopIteration as stop:
+                    return stop.value
+                try:
+                    argument = yield yielded
+                    resume = running.send
+                except GeneratorExit:
+                    with type(self)():
+                        running.close()
+                    raise
+                except BaseException as error:
+                    resume, argument = running.throw, error
+
+        if awaited:
+
+            @wraps(function)
+            async def inside(*args: Any, **kwargs: Any) -> Any:
+                return await coroutine(steps)(function(*args, **kwargs))
+        else:
+
+            @wraps(function)
+            def inside(*args: Any, **kwargs: Any) -> Any:
+                return (yield from steps(function(*args, **kwargs)))
 
         return inside  # type: ignore[return-value]
 
