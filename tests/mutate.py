@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import os
 import random
 import shutil
 import subprocess
@@ -121,10 +122,12 @@ def coverage(data: Path) -> dict[str, dict[int, list[str]]]:
         print("the suite runs once, to tell which tests come by which line", flush=True)
         with tempfile.TemporaryDirectory() as folder:
             tree = copied(folder)
-            run = pytest(tree, ["-qq", f"--cov={PACKAGE}", "--cov-context=test", "--cov-report="])
+            measured_in = Path(folder) / "coverage"  # not in the tree: a test looks at what lies there
+            how = ["-qq", f"--cov={PACKAGE}", "--cov-context=test", "--cov-report="]
+            run = pytest(tree, how, COVERAGE_FILE=str(measured_in))
             if run.returncode:
                 raise SystemExit(f"the suite fails without a change:\n{run.stdout.decode()[-2000:]}")
-            shutil.copy(tree / ".coverage", data)
+            shutil.copy(measured_in, data)
     measured = CoverageData(str(data))
     measured.read()
     lines = {}
@@ -142,9 +145,12 @@ def copied(folder: str) -> Path:
     return tree
 
 
-def pytest(tree: Path, arguments: list[str]) -> subprocess.CompletedProcess[bytes]:
+def pytest(tree: Path, arguments: list[str], **environment: str) -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header", *arguments]
-    return subprocess.run(command, cwd=tree, stdin=subprocess.DEVNULL, capture_output=True, timeout=3600, check=False)
+    return subprocess.run(
+        command, cwd=tree, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, capture_output=True,
+        timeout=3600, check=False,
+    )  # fmt: skip
 
 
 def spread(tests: list[str]) -> list[str]:
