@@ -275,7 +275,7 @@ def flat(found: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(found, list | tuple):
         found = dict(enumerate(found))
     if isinstance(found, tg.Tensor | np.ndarray | np.generic):
-        array = np.asarray(found)
+        array = np.asarray(found.numpy() if isinstance(found, tg.Tensor) else found)
         yield path, f"{array.dtype}{list(array.shape)}"
         values = array.astype(np.float64).ravel()
         yield f"{path}/sum", float(values.sum())

@@ -1,4 +1,4 @@
-"""Three reference graphs, whose source is kept in tests/golden: `python -m tests.compiler.golden` writes it anew."""
+"""Three reference graphs, whose source is kept in tests/reference/golden: `python -m tests.compiler.golden`."""
 
 from __future__ import annotations
 

@@ -342,7 +342,12 @@ def _back(space, before, name, keep):
 
 def numbers(tree):
     """The leaves of a result as arrays of their own, other leaves as they are."""
-    return [np.array(x) if isinstance(x, tg.Tensor | np.ndarray | np.generic) else x for x in flatten(tree)[0]]
+    return [np.array(x) if isinstance(x, np.ndarray | np.generic) else x for x in shown(tree)]
+
+
+def shown(tree):
+    """The leaves of a result, Tensors as the arrays that they show now: what is written to them later is not seen."""
+    return [x.numpy() if isinstance(x, tg.Tensor) else x for x in flatten(tree)[0]]
 
 
 def assert_same(got, expected, *, scale=1.0, coarse="d", what=""):

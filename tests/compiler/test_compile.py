@@ -183,6 +183,23 @@ def test_a_formula_of_the_users_own_is_not_cancelled():
     same_twice(damped, T(-18.0, 3.0), T(1.0, 0.0))
 
 
+@pytest.mark.parametrize("name", sorted(name for name, row in testing.table.items() if row.op.elementwise))
+def test_elementwise_ops_on_results_whose_memory_they_may_take(name):
+    one = tg.tensor(1.0)
+    for case in testing.op_cases(name):
+        scaled = [isinstance(x, np.ndarray) and x.dtype == np.float64 and x.ndim > 0 for x in case.inputs]
+        if not any(scaled):
+            continue
+
+        def f(one, *inputs, case=case, scaled=scaled):
+            return case.op(*(x * one if its else x for x, its in zip(inputs, scaled)), **case.settings)
+
+        inputs = as_inputs(case)
+        compiled = tg.compile(f)
+        for _ in range(2):
+            assert_same(compiled(one, *inputs), f(one, *inputs))
+
+
 # --- arguments and what is returned ----------------------------------------------------------------------------------
 
 Pair = namedtuple("Pair", "a b")

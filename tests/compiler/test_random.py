@@ -21,6 +21,7 @@ from tests.compiler.programs import (
     numbers,
     poison,
     random_programs,
+    shown,
     writing_programs,
 )
 from tinygrad_nn import nn, optim
@@ -124,7 +125,7 @@ def test_writes(program):
         for out, state in zip(outs, states[1:], strict=True):
             assert_same(out, expected, coarse="f", what=f"call {k}\n{source}\n{compiled.source}")
             assert_same(state, states[0], coarse="f", what=f"call {k}\n{source}\n{compiled.source}")
-            kept.append(((out, held), numbers((out, held))))
+            kept.append((shown((out, held)), numbers((out, held))))
         for old, before in kept:
             np.testing.assert_equal(numbers(old), before, err_msg=f"call {k}\n{source}\n{compiled.source}")
 
@@ -211,6 +212,7 @@ class World:
         self.compiled = tg.compile(self.step)
         self.random = tg.random.get_state()
         self.snapshots = []
+        self.views = []
         self.kept = []
 
     def step(self, x, y):
@@ -271,14 +273,15 @@ class World:
     def look(self, x):
         """Take hold of values in all ways there are; no later step may change them."""
         p = list(self.model.parameters())[self.count % len(list(self.model.parameters()))]
-        held = [p.numpy(), np.asarray(p), p.detach(), p * 1, p.T, copy.copy(p), p[...], copy.deepcopy(p)]
+        held = [p.numpy(), np.asarray(p.detach()), p.detach(), p * 1, p.T, copy.copy(p), p[...], copy.deepcopy(p)]
         held += [*self.model.state_dict().values()]
         held += [e for entries in self.optimizer.state_dict()["state"].values() for e in entries.values()]
         held += [q.grad for q in self.model.parameters() if q.grad is not None]
         held += [q.grad.numpy()[..., :1] for q in self.model.parameters() if q.grad is not None]
         choice = held[self.count % len(held)] if self.count % 3 else held
         graph = tg.sum(tg.square(p)) if self.count % 2 else None
-        self.snapshots.append((choice, numbers(choice), graph, p, 2 * np.array(p.numpy())))
+        self.views.append((p, p.detach(), p[...], p.T))
+        self.snapshots.append((shown(choice), numbers(choice), graph, p, 2 * np.array(p.numpy())))
 
     def all_state(self):
         """Whatever a step may change."""
@@ -358,6 +361,9 @@ def test_training(plan, actions):
             assert_same(out, outs[0], scale=10.0, what=f"step {k}")
             agree(world.all_state(), first, f"{world.way}, step {k}")
     for world in worlds:
+        for p, detached, whole, transposed in world.views:
+            for view in (detached, whole, transposed.T):
+                np.testing.assert_equal(view.numpy(), p.numpy())
         for choice, before, graph, p, slope in world.snapshots:
             np.testing.assert_equal(numbers(choice), before)
             if graph is not None:

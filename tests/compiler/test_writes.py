@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import tinygrad_nn as tg
+from tinygrad_nn import optim
 
 X = np.array([[1.0, 0.0], [0.0, 3.0]])
 
@@ -273,3 +274,36 @@ def test_what_numpy_refuses_is_refused():
             function(X)
         with pytest.raises(kind):
             tg.compile(function)(X)
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "RMSprop", "Adagrad", "Rprop", "Adadelta", "NAdam"])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_several_steps_of_an_optimizer_in_one_call(name, momentum):
+    """What is remembered after the first is not the gradient itself, which the second would write into."""
+    settings = {"momentum": momentum} if name in ("SGD", "RMSprop") else {}
+    worlds = []
+    for compiled in (False, True):
+        w = tg.tensor([1.0, 2.0], requires_grad=True)
+        optimizer = getattr(optim, name)([w], lr=0.1, **settings)
+
+        def f(x, w=w, optimizer=optimizer):
+            (w * x).sum().backward()
+            for _ in range(3):
+                optimizer.step()
+
+        worlds.append((w, tg.compile(f) if compiled else f))
+    for _ in range(3):
+        for _, f in worlds:
+            f(tg.tensor([1.0, 0.5]))
+        (w, _), (v, _) = worlds
+        np.testing.assert_allclose(v.numpy(), w.numpy(), rtol=1e-12)
+        np.testing.assert_allclose(v.grad.numpy(), w.grad.numpy(), rtol=1e-12)
+
+
+def test_a_mask_without_axes_is_refused_as_others_are():
+    for f in (lambda x: (x[x > 0] * 2).sum(), lambda x: x[x > 0]):
+        for number in (-1.0, 1.0):
+            with pytest.raises(TypeError, match="depends on the numbers"):
+                tg.compile(f)(tg.tensor(number))
+    known = tg.compile(lambda x: x[np.True_] * 2)
+    assert [known(tg.tensor(v)).tolist() for v in (1.0, 3.0)] == [[2.0], [6.0]]

@@ -115,7 +115,7 @@ def test_what_is_no_number():
 
 def test_a_list_of_tensors():
     x = leaf(1.0)
-    for compute in (lambda: tg.tensor([x, x]), lambda: tg.sum([x, x])):
+    for compute in (lambda: tg.tensor([x, x]), lambda: tg.matmul([x, x], [x, x]), lambda: tg.exp([x, x])):
         with refused(TypeError, "stack"):
             compute()
 
@@ -212,7 +212,7 @@ def test_grad_of_a_function_that_returns_no_scalar():
         tg.grad(doubled)(np.ones(3))
 
 
-@pytest.mark.parametrize("function", [lambda x: 1.0, lambda x: None, lambda x: x.item(), lambda x: x.numpy()])
+@pytest.mark.parametrize("function", [lambda x: "text", lambda x: None, lambda x: x.item(), lambda x: x.numpy()])
 def test_grad_of_a_function_that_returns_no_tensor(function):
     with refused(TypeError, "grad", "not a Tensor"):
         tg.grad(function)(2.0)
@@ -362,10 +362,10 @@ def test_a_file_of_another_kind(tmp_path):
 
 def test_a_file_of_another_model(saved):
     model = nn.Linear(4, 4)
-    before = np.array(model.weight)
+    before = model.weight.numpy().copy()
     with refused(ValueError, "Linear", "nothing was loaded", r"\(2, 3\)", r"\(4, 4\)"):
         model.load_state_dict(tg.load(saved))
-    np.testing.assert_array_equal(model.weight, before)
+    np.testing.assert_array_equal(model.weight.numpy(), before)
 
 
 def test_what_a_file_cannot_hold(tmp_path):

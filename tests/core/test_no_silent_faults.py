@@ -3,6 +3,7 @@
 import copy
 import functools
 import math
+import pickle
 import sys
 import threading
 import warnings
@@ -497,3 +498,98 @@ def test_conversions_outside_transforms_are_the_users_own():
     x = leaf(3.0)
     assert math.sin(x) == np.sin(3.0)
     assert copy.copy(x * 2).item() == 6.0
+
+
+# --- what was refused, or done without what belongs to it ------------------------------------------------------------
+
+
+def test_forward_mode_refuses_complex_numbers():
+    for f in (lambda x: tg.imag(tg.exp(1j * x)), lambda x: tg.real((x + 1j) ** 2), lambda x: tg.absolute(x * 1j)):
+        with pytest.raises(TypeError, match="complex"):
+            tg.jvp(f, (0.5,), (1.0,))
+        with pytest.raises(TypeError, match="complex"):
+            tg.grad(f)(0.5)
+    np.testing.assert_allclose(tg.jvp(tg.real, (0.5,), (1.0,)), (0.5, 1.0))
+
+
+def test_results_of_one_element_and_constants_have_gradients():
+    assert tg.grad(lambda x: tg.reshape(x**2, (1,)))(3.0) == 6
+    assert tg.value_and_grad(lambda x: x[:1] * 2)(np.array([3.0, 1.0]))[1].tolist() == [2, 0]
+    for constant in (3, 3.0, np.float32(3), np.array(3.0)):
+        assert tg.grad(lambda x, constant=constant: constant)(2.0) == 0
+        assert tg.grad(lambda x, constant=constant: constant)(np.ones(2)).tolist() == [0, 0]
+    with pytest.raises(TypeError, match="returned str, not a Tensor"):
+        tg.grad(lambda x: "text")(2.0)
+
+
+def test_inputs_by_name():
+    condition, x = np.array([True, False]), tg.tensor([1.0, 2.0], requires_grad=True)
+    y = tg.where(condition=condition, x=x, y=tg.zeros(2))
+    assert y.tolist() == [1, 0]
+    assert tg.where(condition, y=0.0, x=x).requires_grad
+    assert tg.sum(x=x, axis=0).item() == 3
+    with pytest.raises(TypeError, match="takes 3 inputs"):
+        tg.where(condition=condition, x=x)
+
+
+def test_lists_of_tensors_are_joined_where_one_array_is_taken():
+    a, b = (tg.tensor(x, requires_grad=True) for x in (3.0, 4.0))
+    tg.mean([a, b]).backward()
+    assert a.grad.item() == 0.5
+    assert tg.linalg.norm([a, b]).item() == 5
+    assert tg.std([[a, b], [b, 5.0]], axis=1).tolist() == [0.5, 0.5]
+
+
+def test_numbers_that_a_dtype_does_not_hold():
+    with pytest.raises(OverflowError):
+        tg.full((2,), 300, dtype=tg.int8)
+    assert tg.full((2,), 100, dtype=tg.int8).tolist() == [100, 100]
+    with pytest.raises(TypeError, match="masked array"):
+        tg.from_dlpack(np.ma.masked_array([1.0, 2.0], [True, False]))
+
+
+def pickled(x):
+    return pickle.loads(pickle.dumps(x))  # noqa: S301 - our own
+
+
+def test_copies_and_pickles_have_the_gradient():
+    w = tg.tensor([1.0, 2.0], requires_grad=True)
+    (w**2).sum().backward()
+    for again in (copy.deepcopy(w), pickled(w), copy.copy(w)):
+        assert again.grad.tolist() == [2, 4]
+        again.grad[0] = 9.0
+        assert w.grad.tolist() == [2, 4]
+
+
+def test_batch_norm_with_arrays_and_with_nothing():
+    F, nn = tg.nn.functional, tg.nn
+    x = np.arange(6.0).reshape(3, 2)
+    mean, var = np.zeros(2), np.ones(2)
+    F.batch_norm(tg.tensor(x, requires_grad=True), mean, var, training=True, momentum=0.5)
+    np.testing.assert_allclose(mean, [1.0, 1.5])
+    layer = nn.BatchNorm1d(3)
+    assert layer(tg.zeros((0, 3), dtype=np.float32)).shape == (0, 3)
+    assert layer.running_mean.tolist() == [0, 0, 0]
+    assert F.pad(tg.zeros((0, 3)), (1, 1)).shape == (0, 5)
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "NAdam", "RAdam", "Adamax", "RMSprop", "Adagrad", "Rprop"])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_optimizers_of_float16(name, compiled):
+    """As in float32, rounded; small squares and eps do not vanish."""
+    from tinygrad_nn import nn, optim
+
+    gradient = np.array([0.0, 1e-3, 1.0], np.float16)
+    half, single = (nn.Parameter(np.array([1.0, 2.0, 3.0]), dtype=d) for d in (np.float16, np.float32))
+    steps = [getattr(optim, name)([p], lr=0.01) for p in (half, single)]
+    step = tg.compile(lambda: steps[0].step()) if compiled else steps[0].step
+    for _ in range(3):
+        half.grad, single.grad = tg.tensor(gradient), tg.tensor(gradient.astype(np.float32))
+        step()
+        steps[1].step()
+    assert half.dtype == np.float16
+    np.testing.assert_allclose(half.numpy(), single.numpy(), rtol=2e-3)
+    again = getattr(optim, name)([half], lr=0.01)
+    again.load_state_dict(steps[0].state_dict())
+    kept = [e for entries in again.state.values() for e in entries.values() if isinstance(e, np.ndarray)]
+    assert all(e.dtype == np.float32 for e in kept)

@@ -124,7 +124,7 @@ class Programs(RuleBasedStateMachine):
     def row(self, x):
         if not x.tensor.ndim:
             return x
-        return self.keep(x.tensor[-1], x.other.linear(lambda v: v[-1]))
+        return self.keep(x.tensor[-1].copy(), x.other.linear(lambda v: v[-1]))
 
     @rule(target=pairs, x=pairs)
     def gathered(self, x):
@@ -141,7 +141,7 @@ class Programs(RuleBasedStateMachine):
 
     @rule(target=pairs, x=pairs)
     def detach(self, x):
-        return self.keep(x.tensor.detach(), Naive(x.other.value))
+        return self.keep(x.tensor.detach().copy(), Naive(x.other.value))
 
     # --- writes ------------------------------------------------------------------------------------------------------
 

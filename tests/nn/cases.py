@@ -6,7 +6,7 @@ unique over all files. PyTorch 2.13.0 wrote the files that are kept:
     python -m tests.nn.cases              writes those that are missing
     python -m tests.nn.cases lstm_two     writes these anew
 
-`test_frozen.py` builds each module from `tinygrad_nn.nn`, loads the state and compares.
+`test_cases.py` builds each module from `tinygrad_nn.nn`, loads the state and compares.
 """
 
 from __future__ import annotations

@@ -151,6 +151,6 @@ def test_compiled_as_eager(name):
         outputs, gradients, of_inputs = step(*inputs)
         results.append([*outputs, *gradients, *frozen.flat(of_inputs), *buffers])
     for eager, compiled in zip(*results, strict=True):
-        eager, compiled = np.asarray(eager), np.asarray(compiled)
+        eager, compiled = (np.asarray(x.numpy() if isinstance(x, tg.Tensor) else x) for x in (eager, compiled))
         assert eager.dtype == compiled.dtype
         np.testing.assert_allclose(compiled, eager, **case.tolerance())

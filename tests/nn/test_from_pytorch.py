@@ -53,6 +53,8 @@ OLD = {"size_average", "reduce", "_stacklevel", "out"}
 
 def theirs_by_position(function):
     """Names of what a function of PyTorch's takes by position, up to the first that only old code gives."""
+    if function is None:  # PyTorch lacks it
+        return []
     try:
         parameters = list(inspect.signature(function).parameters)
     except ValueError:  # written in C++: its docstring begins with the call

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import tinygrad_nn as tg
 from tests.compiler.programs import call_alone, entry_of
-from tinygrad_nn import nn
+from tinygrad_nn import nn, testing
 from tinygrad_nn.nn.utils import rnn as sequences
 
 KINDS = ("RNN", "LSTM", "GRU")
@@ -158,7 +158,7 @@ def test_forward_mode_is_that_of_the_loop(kind):
     for a, b in zip(
         tg.jvp(lambda x: layer(x)[0], (x,), (v,)), tg.jvp(lambda x: by_cells(layer, x)[0], (x,), (v,)), strict=True
     ):
-        np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=1e-11, atol=1e-13)
+        testing.assert_close(a, b, rtol=1e-11, atol=1e-13)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -172,7 +172,7 @@ def test_a_hessian_is_that_of_the_loop(kind):
     def loop(x):
         return tg.sum(by_cells(layer, x)[0] ** 3)
 
-    np.testing.assert_allclose(tg.hessian(whole)(x), tg.hessian(loop)(x), rtol=1e-9, atol=1e-11)
+    testing.assert_close(tg.hessian(whole)(x), tg.hessian(loop)(x), rtol=1e-9, atol=1e-11)
 
 
 def test_a_saturated_lstm_has_no_nan():
@@ -200,7 +200,7 @@ def test_compiled_for_jax():
     x = np.random.default_rng(0).standard_normal((3, 2, 3)).astype(np.float32)
     f = tg.value_and_grad(lambda x: tg.sum(layer(x)[0] ** 2))
     for a, b in zip(tg.compile(f, target="jax")(x), f(x), strict=True):
-        np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=1e-4, atol=1e-6)
+        testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
 
 
 # --- compiled --------------------------------------------------------------------------------------------------------
@@ -247,7 +247,7 @@ def test_packing_is_compiled_for_lengths_that_are_fixed(kind):
     quick = tg.compile(run)
     for lengths in ((2, 4, 1), (4, 4, 4), (2, 4, 1)):
         for a, b in zip(run(x, lengths), quick(x, lengths), strict=True):
-            np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=1e-12)
+            testing.assert_close(a, b, rtol=1e-12)
     with pytest.raises(TypeError, match="tuple of ints"):
         quick(x, np.array([2, 4, 1]))
 

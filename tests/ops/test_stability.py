@@ -251,3 +251,86 @@ def test_the_mean_of_more_numbers_than_half_precision_counts():
     assert mean.item() == 1.0
     assert x.grad.dtype == np.float16
     assert np.all(x.grad.numpy() == np.float16(2 / 70_000))
+
+
+# --- sums and roots that lose digits ---------------------------------------------------------------------------------
+
+
+def test_gradients_of_logsumexp_sum_to_one():
+    for dtype in (np.float16, np.float32, np.float64):
+        for shift in (0.0, 1e3, 6e4) if dtype == np.float16 else (0.0, 1e3, 1e8, -1e30):
+            x = np.array([0, 0.5, -1], dtype) + dtype(shift)
+            assert tg.grad(tg.logsumexp)(x).sum() == pytest.approx(1, rel=5e-3 if dtype == np.float16 else 1e-6)
+    x = np.array([[1.0, 2.0], [-np.inf, -np.inf]])
+    np.testing.assert_allclose(tg.grad(lambda x: tg.sum(tg.logsumexp(x, axis=1)))(x)[1], 0)
+    check_gradients(tg.logsumexp, x[0], order=2)
+
+
+def test_a_forward_algorithm_in_float32():
+    """Probabilities of a chain of states stay those of a distribution, however many steps there are."""
+    moves = np.log(np.array([[0.9, 0.1], [0.2, 0.8]], np.float32))
+
+    def final(shift):
+        state = tg.zeros(2, dtype=np.float32) + shift
+        for _ in range(1000):
+            state = tg.logsumexp(state[:, None] + moves, axis=0)
+        return tg.logsumexp(state)
+
+    assert tg.grad(lambda x: final(x))(np.float32(0)) == pytest.approx(1, abs=1e-3)
+
+
+def test_means_of_large_integers():
+    assert tg.mean(tg.tensor(np.full(4, 2**62))).item() == 2.0**62
+    assert tg.mean(np.full((2, 2), 2**62), axis=0).tolist() == [2.0**62] * 2
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-160, 1e160, 1e200])
+def test_roots_of_sums_of_squares_that_cannot_be_held(scale):
+    x = np.array([[3.0, 4.0], [0.0, 0.0], [5.0, 12.0]]) * scale
+    np.testing.assert_allclose(tg.linalg.norm(x, axis=1), np.array([5, 0, 13]) * scale, rtol=1e-14)
+    np.testing.assert_allclose(tg.linalg.norm(x, 3, axis=1, keepdims=True)[0], 91 ** (1 / 3) * scale, rtol=1e-14)
+    np.testing.assert_allclose(tg.grad(lambda x: tg.linalg.norm(x[0]))(x)[0], [0.6, 0.8], rtol=1e-14)
+    np.testing.assert_allclose(tg.std(x, axis=1), np.array([0.5, 0, 3.5]) * scale, rtol=1e-14)
+    np.testing.assert_allclose(tg.std(x, axis=1, correction=1, keepdims=True)[0], scale / 2**0.5, rtol=1e-14)
+    np.testing.assert_allclose(tg.grad(lambda x: tg.std(x[0]))(x)[0], [-0.5, 0.5], rtol=1e-14)
+    assert tg.hypot(*x[0]) == pytest.approx(5 * scale)
+    compiled = tg.compile(lambda x: (tg.linalg.norm(x, axis=1), tg.std(x, axis=1)))
+    for _ in range(2):
+        np.testing.assert_allclose(compiled(x)[0], np.array([5, 0, 13]) * scale, rtol=1e-14)
+
+
+def test_norms_keep_what_is_not_finite():
+    assert tg.linalg.norm(np.array([np.inf, 1.0])) == np.inf
+    assert np.isnan(tg.linalg.norm(np.array([np.nan, 1.0])))
+    with np.errstate(invalid="ignore"):
+        assert np.isnan(tg.std(np.array([np.inf, 1.0])))
+    assert tg.linalg.norm(np.zeros((2, 0))) == 0
+
+
+def test_axes_of_numbers():
+    for name in ("sum", "prod", "max", "min", "mean", "logsumexp"):
+        for axis in (0, -1):
+            assert tg.grad(lambda x, name=name, axis=axis: getattr(tg, name)(x, axis=axis))(2.0) == 1
+
+
+def test_diagonals_of_stacks_of_matrices():
+    x = np.arange(24.0).reshape(2, 3, 4)
+    np.testing.assert_array_equal(tg.linalg.trace(x), np.linalg.trace(x))
+    np.testing.assert_array_equal(tg.linalg.diagonal(x, offset=1), np.linalg.diagonal(x, offset=1))
+    np.testing.assert_array_equal(tg.trace(x), np.trace(x))
+
+
+def test_float16_where_counts_and_sums_are_larger_than_it_holds():
+    x = np.zeros(100_000, np.float16)
+    np.testing.assert_allclose(tg.softmax(x), 1e-5, rtol=1e-2)
+    assert tg.logsumexp(x) == pytest.approx(np.log(1e5), rel=1e-3)
+    np.testing.assert_allclose(tg.log_softmax(x), -np.log(1e5), rtol=1e-3)
+    for f in (tg.max, tg.min, tg.mean, tg.logsumexp):
+        gradient = tg.grad(f)(x)
+        assert gradient.dtype == np.float16
+        np.testing.assert_allclose(gradient, 1e-5, rtol=1e-2)
+    noise = np.random.default_rng(0).standard_normal(100_000).astype(np.float16)
+    assert tg.var(noise) == pytest.approx(1, abs=0.02)
+    assert tg.std(noise * np.float16(1000)) == pytest.approx(1000, rel=0.02)
+    loss = tg.nn.functional.cross_entropy(x[None], np.array([3]))
+    assert loss.item() == pytest.approx(np.log(1e5), rel=1e-3)

@@ -66,7 +66,7 @@ def test_values_that_a_graph_holds_are_not_written_to(case):
     before, view = p.numpy().copy(), p.numpy()
     q = nn.Parameter([1.0, 2.0], dtype=np.float64)
     loss = (p * p).sum() * q.sum()
-    snapshot = p.detach()
+    snapshot, shared = p.detach().copy(), p.detach()
     g = np.ones(p.shape)
     p.grad = tg.tensor(g)
     held = p.grad
@@ -74,6 +74,7 @@ def test_values_that_a_graph_holds_are_not_written_to(case):
     assert not np.array_equal(p.numpy(), before)
     np.testing.assert_array_equal(view, before)
     np.testing.assert_array_equal(snapshot.numpy(), before)
+    np.testing.assert_array_equal(shared.numpy(), p.numpy())
     np.testing.assert_array_equal(held.numpy(), g)
     p.grad = None
     loss.backward()  # the graph still has the old values

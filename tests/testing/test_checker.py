@@ -208,7 +208,7 @@ def test_planted_faults_are_found_and_named(name, analytic):
 
 
 SECOND_ORDER = {
-    "np. on values": lambda: (elementwise(np.sin, lambda g, out, x: g * tg.tensor(np.cos(np.asarray(x)))), X),
+    "np. on values": lambda: (elementwise(np.sin, lambda g, out, x: g * tg.tensor(np.cos(tg.stop_gradient(x)))), X),
     "detached": lambda: (elementwise(np.square, lambda g, out, x: g * 2 * tg.stop_gradient(x)), X),
     "gradient detached": lambda: (elementwise(np.square, lambda g, out, x: tg.stop_gradient(g) * 2 * x), X),
     "one input detached": lambda: (

@@ -45,6 +45,12 @@ def _push(node: Node, op: Op, incoming: list[Any], record: bool) -> Any:
     if node.a is FREED:
         raise RuntimeError(stale(node))
     params = node.params or {}
+    for value in node.value if type(node.value) is tuple else (node.value,):
+        if value.dtype.kind == "c":
+            raise TypeError(
+                f"forward mode met complex numbers, in the result of {op.name}: derivatives are defined for real "
+                "floating-point Tensors; compute real and imaginary parts by themselves"
+            )
     args, out = args_as_tensors(node) if record else (node.args, node.value)
     if op is part:
         return incoming[0][params["index"]]

@@ -104,20 +104,24 @@ def _run(f: Function, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         modes.transforming -= 1
 
 
-def _scalar(out: Any, f: Function, caller: str) -> Tensor:
+def _scalar(out: Any, f: Function, caller: str, taken: bool) -> Tensor:
+    """The result of a function without axes; a plain number is a constant, unless numbers were taken out of Tensors."""
+    if not taken and (isinstance(out, float | int | np.number) or (isinstance(out, np.ndarray) and not out.shape)):
+        out = plain_tensor(np.asarray(out, float if np.asarray(out).dtype.kind in "bui" else None)[()])  # a constant
     if not isinstance(out, Tensor):
         raise TypeError(
             f"{caller}: {name_of(f)} returned {type(out).__name__}, not a Tensor, so nothing was recorded; "
-            "compute its result from its inputs with Tensor operations, without float(), item() or numpy()"
+            "compute its result from its inputs with Tensor operations, without item() or numpy()"
         )
-    if out.shape != ():
+    scalar: Tensor = reshape(out, shape=()) if out.shape and out.size == 1 else out
+    if scalar.shape != ():
         raise ValueError(
             f"{caller}: {name_of(f)} returned shape {out.shape}, and only a scalar has a gradient; reduce it with "
             ".sum() or .mean(), or use tg.jacobian or tg.elementwise_grad"
         )
     if out.dtype.kind != "f":
         raise TypeError(f"{caller}: {name_of(f)} returned dtype {out.dtype}; it must be real floating point")
-    return out
+    return scalar
 
 
 def _picked(argnums: int | Sequence[int], args: Sequence[Any], caller: str) -> tuple[int, ...]:
@@ -145,7 +149,9 @@ def _differentiate(
     """Value and gradient of a scalar function at a point."""
     picks = _picked(argnums, args, caller)
     inputs = _Inputs([args[i] for i in picks], caller)
-    out = _scalar(_run(f, _replaced(args, picks, inputs.trees()), kwargs), f, caller)
+    before = modes.taken
+    result = _run(f, _replaced(args, picks, inputs.trees()), kwargs)
+    out = _scalar(result, f, caller, modes.taken != before)
     by_node = {}
     if out._node is not None:
         by_node = reverse({out._node: out.dtype.type(1)}, targets=inputs.nodes, since=inputs.start)
@@ -457,7 +463,7 @@ def stop_gradient(x: Any) -> Any:
     >>> tg.grad(lambda a: a * tg.stop_gradient(a))(3.0)
     np.float64(3.0)
     """
-    return map_leaves(lambda leaf: leaf.detach() if isinstance(leaf, Tensor) else leaf, x)
+    return map_leaves(lambda leaf: plain_tensor(read(leaf)) if isinstance(leaf, Tensor) else leaf, x)
 
 
 __all__ = [

@@ -20,6 +20,7 @@ from ..core.interrupts import hold, release
 from ..core.references import count_of, getrefcount
 from ..core.tree import flatten
 from ..core.values import new
+from ..core.views import owner, spread
 from ..nn.module import Parameter
 from ..tensor.tensor import Tensor, plain_tensor
 from .ir import Var
@@ -79,6 +80,7 @@ class _Glue:
             "modes": modes,
             "changes": changes,
             "private": private,
+            "spread": spread,
             "private_entry": private_entry,
             "plain_tensor": plain_tensor,
             "LEAF": _LEAF,
@@ -149,6 +151,7 @@ class _Glue:
             self.unless(f"structure == {structure}")
             if names:
                 self.line(f"{', '.join(names)}, = leaves")
+        written = self._overlaps()
         for name, argument in zip(names, recording.arguments, strict=True):
             if argument.kind == "fixed":
                 self._fixed(name, argument.value)
@@ -161,6 +164,8 @@ class _Glue:
                 self.unless(f"type({name}) in TENSORS and {name}._node {node}")
                 value = f"v{name}"
                 self.line(f"{value} = {name}._value")
+                if written:
+                    self.unless(f"not overlaps({name})")
                 for other_tensor in self._other_tensors(bool(argument.value)):
                     self.unless(f"{name} is not {other_tensor}")
             else:
@@ -180,6 +185,12 @@ class _Glue:
         written = [place.holder for _, place, _ in self.recording.writes if type(place) is TensorPlace]
         alike = [tensor for tensor in dict.fromkeys([*fixed, *written]) if tensor.requires_grad is requires_grad]
         return [self.hold("held", tensor) for tensor in alike]
+
+    def _overlaps(self) -> bool:
+        """Let the source tell whether an argument shares elements with what a call writes to, if it writes."""
+        written = {id(place.holder) for _, place, _ in self.recording.writes if type(place) is TensorPlace}
+        self.known["overlaps"] = lambda x: hasattr(x, "_ties") and id(owner(x)) in written
+        return bool(written)
 
     def _fixed(self, name: str, value: Any) -> None:
         expected = self.hold("fixed", value)
@@ -260,6 +271,8 @@ class _Glue:
         by_old = dict(zip(self.returned, names[len(program.results) :], strict=True))
         for old, place, _ in self.recording.writes:
             if old is not None and old not in by_old:
+                if isinstance(place, TensorPlace):
+                    self._spread(place.holder)
                 continue
             value = next(extra) if old is None else by_old[old]
             holder = self.hold("h", place.holder)
@@ -272,6 +285,13 @@ class _Glue:
                 self.line(f"    {holder}.state[{parameter}][{place.name!r}] = {value}")
         for tensor in self.recording.cleared:
             self.line(f"    {self.hold('h', tensor)}._grad = None")
+
+    def _spread(self, tensor: Tensor) -> None:
+        """After a write into the array of a Tensor: what else shares its elements, by now or in later calls."""
+        if not hasattr(tensor, "_ties"):
+            tensor._ties = None
+        holder = self.hold("h", tensor)
+        self.line(f"    if {holder}._ties is not None: spread({holder})")
 
     def _answer(self, names: list[str]) -> None:
         rest = iter(names)
@@ -308,7 +328,7 @@ class _Glue:
 
 def private(tensor: Tensor) -> Any:
     """The value of a Tensor, in an array that nothing else holds or shows."""
-    tensor._assign(np.array(tensor._value))
+    tensor._set(np.array(tensor._value), None)
     return tensor._value
 
 

@@ -25,6 +25,7 @@ from .compare import Comparison, NotEqualWarning, Report
 from .differentiable import Connection
 from .quote import identifier
 from .rewrite.simplify import Simplified, follow, simplify
+from .sharing import linking
 from .targets.numpy.emit import COMMITS, Emitter
 from .targets.numpy.module import Source
 from .targets.numpy.naming import RESERVED, name_variables
@@ -89,6 +90,8 @@ class Entry:
         self.call: Callable[[Any, Any], Any] = self.fitting
         if any(recording.live):
             self.call = Connection(function, recording, pullback).call(self.call)
+        if recording.links:
+            self.call = linking(self.call, recording.links, recording.hidden)
 
     @property
     def text(self) -> str:

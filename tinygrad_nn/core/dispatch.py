@@ -23,6 +23,7 @@ from .values import (
     constant,
     copy_if_aliased,
     frozen,
+    holds_tensor,
     new,
     plain_tensor,
     to_value,
@@ -303,6 +304,8 @@ def _general_dispatch(op: Op) -> Callable[..., Any]:
                 if x._node is not None:
                     mask += bit
             else:
+                if type(x) is list and count == 1 and holds_tensor(x):
+                    return apply(joined(x), **settings)
                 values.append(x if type(x) in PLAIN else to_value(op, x))
             bit += bit
         if not tensors:
@@ -329,6 +332,10 @@ def _general_dispatch(op: Op) -> Callable[..., Any]:
 def _name_settings(op: Op, args: tuple[Any, ...], settings: dict[str, Any]) -> tuple[Any, ...]:
     """The inputs of a call alone: what was given by position beyond them is put in `settings`, by its name."""
     count = len(op.input_names)
+    for name in op.input_names[len(args) :]:
+        if name not in settings:
+            break
+        args += (settings.pop(name),)
     names = op.setting_names[: len(args) - count]
     if len(args) != count + len(names) or not settings.keys().isdisjoint(names):
         raise TypeError(
@@ -338,6 +345,13 @@ def _name_settings(op: Op, args: tuple[Any, ...], settings: dict[str, Any]) -> t
         )
     settings.update(zip(names, args[count:]))
     return args[:count]
+
+
+def joined(x: Any) -> Any:
+    """A list of Tensors of one shape as one Tensor; anything else as it is."""
+    if type(x) is list and holds_tensor(x):
+        return registry["stack"](*map(joined, x), axis=0)
+    return x
 
 
 def unrecorded(out: Any, values: Sequence[Any]) -> Any:

@@ -14,7 +14,6 @@ def _table(text: str) -> dict[str, str]:
 #: Attributes of PyTorch's Tensor that ours lacks.
 OF_TENSOR = _table("""
     add_ sub_ mul_ div_ copy_ fill_ zero_ clamp_ uniform_ normal_ relu_: with tg.no_grad(): t[...] = values
-    data: t.detach() to read, and to write `with tg.no_grad(): t[...] = values`
     masked_fill masked_fill_: tg.where(mask, value, t)
     cuda cpu contiguous is_cuda get_device pin_memory: nothing: arrays are on the CPU, as NumPy has them
     ceil floor trunc log1p log2 log10 exp2 expm1 sinh cosh reciprocal: tg.{}(t)

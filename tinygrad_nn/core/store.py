@@ -158,6 +158,6 @@ def _method(name: str) -> Callable[..., Any]:
     return method
 
 
-as_constant, looked_at, sample = map(_method, ("constant", "looked_at", "sample"))
+as_constant, looked_at, sample, before_write = map(_method, ("constant", "looked_at", "sample", "write"))
 saw, rebind, refuse = map(_method, ("saw", "rebind", "refuse"))
 operand, truth, scan, cond, while_loop = map(_method, ("operand", "truth", "scan", "cond", "while_loop"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any, TypeVar
@@ -49,7 +50,8 @@ def unflatten(structure: Any, leaves: Iterable[Any]) -> Any:
     kind, keys, structures = structure
     children = [unflatten(child, leaves) for child in structures]
     if keys is not None:
-        return dict(zip(keys, children, strict=True))
+        pairs = zip(keys, children, strict=True)
+        return OrderedDict(pairs) if kind is OrderedDict else dict(pairs)
     if hasattr(kind, "_fields"):  # a named tuple
         return kind(*children)
     return kind(children)

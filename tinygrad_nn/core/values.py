@@ -149,6 +149,11 @@ def plain_array(x: Any) -> Any:
     return np.asarray(x)
 
 
+def precise(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype that a parameter of another is stepped in by an optimizer, and in which what it remembers is kept."""
+    return np.dtype(np.float32) if dtype == np.float16 else dtype
+
+
 @of_finite_depth
 def holds_tensor(items: Any) -> bool:
     return any(isinstance(x, Tensor) or (isinstance(x, list | tuple) and holds_tensor(x)) for x in items)

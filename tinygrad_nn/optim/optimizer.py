@@ -9,6 +9,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 
 from ..core.graph import StandIn, changes, mode, modes, switch
+from ..core.values import precise
 from ..tensor.tensor import Tensor, as_array, plain_tensor
 
 #: What optimizers learn: parameters, also with their names, or groups of them with settings.
@@ -139,7 +140,11 @@ class Optimizer:
                     values = both(p)
                     if values is not None:
                         value, g = values
-                        p._assign(updated(p, value, -g if climbing else g, group))
+                        half = value.dtype.char == "e"
+                        if half:  # small squares and eps vanish in float16
+                            value, g = value.astype(np.float32), g.astype(np.float32)
+                        new = updated(p, value, -g if climbing else g, group)
+                        p._assign(new.astype(np.float16) if half else new)
         finally:
             self.state = state
         self._stepped = True
@@ -159,13 +164,13 @@ class Optimizer:
         entries = self.state[p]
         known = entries.get(name)
         if known is None:
-            first = np.full(p.shape, start, p.dtype)
+            first = np.full(p.shape, start, precise(p.dtype))
             known = entries.setdefault(name, first)
             if known is None:  # as files may hold it
                 known = entries[name] = first
-        elif not isinstance(known, StandIn) and (known.dtype != p.dtype or not known.flags.writeable):
+        elif not isinstance(known, StandIn) and (known.dtype != precise(p.dtype) or not known.flags.writeable):
             # The parameter was converted since, or compiled code has put an array there that belongs to it.
-            known = entries[name] = known.astype(p.dtype)
+            known = entries[name] = known.astype(precise(p.dtype))
         return known
 
     def remember(self, p: Tensor, name: str, value: Any) -> None:
@@ -247,7 +252,7 @@ class Optimizer:
             elif name in self._state_numbers:
                 checked[name] = self._state_numbers[name](value)
             else:
-                array = np.array(as_array(value, copy=False), p.dtype, order="C")
+                array = np.array(as_array(value, copy=False), precise(p.dtype), order="C")
                 if array.shape != p.shape:
                     raise ValueError(
                         f"{name} of parameter {position} has shape {array.shape}, the parameter {p.shape}; "

@@ -78,9 +78,10 @@ class Rprop(Optimizer):
         self.counted(p)
         turn = self.remembered(p, "prev") * g
         size = self.remembered(p, "step_size", float(group["lr"]))
-        size = size * where(turn > 0, p.dtype.type(grow), where(turn < 0, p.dtype.type(shrink), p.dtype.type(1)))
+        number = value.dtype.type
+        size = size * where(turn > 0, number(grow), where(turn < 0, number(shrink), number(1)))
         size = clip(size, float(smallest), float(largest))
-        g = where(turn < 0, p.dtype.type(0), g)
+        g = where(turn < 0, number(0), g)
         self.remember(p, "step_size", size)
         self.remember(p, "prev", g)
         return value - sign(g) * size

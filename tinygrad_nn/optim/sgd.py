@@ -86,7 +86,9 @@ class SGD(Optimizer):
     def _with_momentum(self, p: Tensor, g: Any, group: dict[str, Any]) -> Any:
         momentum = number(group["momentum"])
         if self.state[p].get("momentum_buffer") is None:
-            velocity = self.state[p]["momentum_buffer"] = np.array(g) if isinstance(g, np.ndarray | np.generic) else g
+            # Of its own: the next step writes into it, and the gradient stays as it is.
+            velocity = np.array(g) if isinstance(g, np.ndarray | np.generic) else g.aside()
+            self.state[p]["momentum_buffer"] = velocity
         else:
             velocity = self.remembered(p, "momentum_buffer")
             velocity *= momentum

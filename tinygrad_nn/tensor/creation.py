@@ -10,7 +10,8 @@ import numpy as np
 
 from ..core.adjoint import broadcast_to
 from ..core.graph import StandIn
-from ..core.values import holds_tensor, plain_tensor
+from ..core.store import read
+from ..core.values import holds_tensor, plain_array, plain_tensor
 from ..ops.shapes import astype, reshape, shape_of, stack
 from ..ops.shapes import copy as copy_of
 from .tensor import ArrayLike, Tensor, as_array
@@ -165,13 +166,13 @@ def _converted(obj: Tensor, dtype: DType, copy: bool | None, requires_grad: bool
         result = copy_of(obj)
     if result is obj and ((requires_grad and not obj.requires_grad) or (name is not None and name != obj.name)):
         # The caller's own Tensor stays as it is.
-        result = copy_of(obj) if obj.requires_grad else obj.detach()
+        result = copy_of(obj) if obj.requires_grad else plain_tensor(read(obj))
     return marked(result, requires_grad, name)
 
 
 def from_dlpack(x: Any, *, copy: bool | None = None) -> Tensor:
     """A Tensor that shares the memory of another library's array, through the DLPack protocol."""
-    return asarray(np.from_dlpack(x, copy=copy))
+    return asarray(np.from_dlpack(plain_array(x) if isinstance(x, np.ndarray) else x, copy=copy))
 
 
 def zeros(
@@ -224,7 +225,10 @@ def full(
         lengths = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
         filled = broadcast_to(fill_value, shape=lengths)
         return marked(filled if dtype is None else astype(filled, dtype, copy=False), requires_grad, name)
-    return wrap(np.full(_lengths(shape), as_array(fill_value, copy=False), dtype), requires_grad, name)
+    value = as_array(fill_value, copy=False)
+    if type(fill_value) is int and dtype is not None:
+        value = np.asarray(fill_value, dtype)  # an OverflowError for what the dtype does not hold
+    return wrap(np.full(_lengths(shape), value, dtype), requires_grad, name)
 
 
 def zeros_like(x: ArrayLike, *, dtype: DType = None, requires_grad: bool = False, name: str | None = None) -> Tensor:

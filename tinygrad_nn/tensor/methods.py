@@ -132,6 +132,16 @@ class ArrayMethods:
         """The last two axes exchanged."""
         return shaping.matrix_transpose(self)
 
+    @property
+    def real(self) -> Self:
+        """The real parts, a view; see `tinygrad_nn.real`."""
+        return ew.real(self)
+
+    @property
+    def imag(self) -> Self:
+        """The imaginary parts, a view; see `tinygrad_nn.imag`."""
+        return ew.imag(self)
+
     def __dir__(self) -> list[str]:
         """Without the names that only say what to write instead."""
         return [name for name in object.__dir__(self) if name not in OF_TENSOR]

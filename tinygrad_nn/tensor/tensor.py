@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from ..core import reverse, values
+from ..core import reverse, values, views
 from ..core.define import Op, part
 from ..core.dispatch import set_tensor_type
-from ..core.graph import Constant, HookHandle, Node, Recorded, Spec, StandIn, changes, modes, switch
+from ..core.graph import Constant, HookHandle, Node, Spec, StandIn, changes, mode, modes, switch
 from ..core.hints import add_hints
-from ..core.store import read
 from ..core.values import as_array, constant, leaf, ndarray, new
-from ..ops.shapes import indexing
 from .methods import ArrayMethods
+from .writes import Writes
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -31,7 +30,7 @@ tensor_at: Callable[[Node, Any], Tensor] = values.tensor_at
 alias_of: Callable[[Any], Tensor] = values.alias_of
 
 
-class Tensor(ArrayMethods, Recorded):
+class Tensor(ArrayMethods, Writes):
     """An n-dimensional array whose operations are recorded, so that they can be differentiated and drawn.
 
     Parameters
@@ -224,8 +223,25 @@ class Tensor(ArrayMethods, Recorded):
         reverse.backward(self, gradient, retain_graph=retain_graph, create_graph=create_graph)
 
     def detach(self) -> Tensor:
-        """The same value, cut from what it was computed from."""
-        return plain_tensor(read(self))
+        """The same elements, cut from what they were computed from; a write counts as one under `no_grad`.
+
+        Raises
+        ------
+        RuntimeError
+            When it is written to while the result that it was detached from is there, whose graph would become wrong,
+            or with what has a derivative, which would be lost; ``detach().copy()`` can be written to.
+        """
+        return views.detached(self)  # type: ignore[no-any-return]
+
+    @property
+    def data(self) -> Tensor:
+        """The same elements, as `detach` gives them; assignment gives the Tensor new ones."""
+        return self.detach()
+
+    @data.setter
+    def data(self, data: ArrayLike) -> None:
+        with mode("recording", False):
+            self._rebind(plain_tensor(as_array(data, copy=True)), "an assignment to data")
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Ask for gradients of this Tensor, or no longer; returns it.
@@ -312,57 +328,6 @@ class Tensor(ArrayMethods, Recorded):
         old = getattr(self, "_grad", None)
         self._grad = gradient if old is None else old + gradient
 
-    # --- writes, by binding to a new value ---------------------------------------------------------------------------
-
-    def _check_write(self, what: str) -> None:
-        if self._node is not None and self._node.op is None and modes.recording:
-            raise RuntimeError(
-                f"{what}: this leaf requires gradients, so a write would lose what they belong to; update it "
-                "inside `with tg.no_grad():`, or compute a new Tensor instead"
-            )
-
-    def _rebind(self, result: Tensor, what: str) -> None:
-        """Take over value and record of `result`; a leaf that requires gradients stays one."""
-        if result.shape != self.shape:
-            raise ValueError(f"{what} would change the shape from {self.shape} to {result.shape}")
-        if result.dtype != self.dtype:
-            if not np.can_cast(result.dtype, self.dtype, "same_kind"):
-                raise TypeError(f"{what} would change the dtype from {self.dtype} to {result.dtype}; use astype")
-            result = result.astype(self.dtype)
-        if self._node is not None and result._node is None:
-            if self._node.op is not None:
-                raise RuntimeError(
-                    f"{what} under no_grad() would cut this result (of {self._node.op.name}) from its graph; "
-                    "write to its detach(), or write with recording on"
-                )
-            self._assign(result._value)
-            return
-        if switch.active:
-            modes.store.write(self)
-        retained = self._node is not None and self._node.extra is not None and self._node.extra.pop("retain", False)
-        self._value = result._value
-        self._node = result._node
-        if retained and self._node is not None:
-            self.retain_grad()  # asked for by the Tensor, which is now this result
-        if hasattr(self, "_constant"):
-            del self._constant
-
-    def _assign(self, value: Any) -> None:
-        """Give a leaf a new value, of the same shape and dtype. Graphs recorded before keep the old one."""
-        if switch.active:
-            modes.store.write(self)
-        self._value = value
-        if self._node is not None:
-            extra = self._node.extra
-            self._node = leaf(self)
-            self._node.extra = extra
-        elif hasattr(self, "_constant"):
-            del self._constant
-
-    def __setitem__(self, index: Any, value: ArrayLike) -> None:
-        self._check_write("assignment to elements")
-        self._rebind(indexing.index_update(self, value, index), "assignment to elements")
-
     # --- out to NumPy and Python -------------------------------------------------------------------------------------
 
     def numpy(self) -> npt.NDArray[Any]:
@@ -373,11 +338,22 @@ class Tensor(ArrayMethods, Recorded):
         return view
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        self._check_conversion("an array")
+        self._check_array()
         self._look()
         if copy or (dtype is not None and np.dtype(dtype) != self.dtype):
             return np.array(self._value, dtype)
         return self.numpy()
+
+    def __dlpack__(self, **settings: Any) -> Any:
+        self._check_array()
+        array = self.numpy()
+        try:
+            return array.__dlpack__(**settings)
+        except BufferError:  # the other library might write to what is read-only
+            return array.copy().__dlpack__(**settings)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (1, 0)  # the CPU
 
     def item(self, *index: Any) -> Any:
         """The only element, or the one at `index`, as a Python number."""
@@ -392,6 +368,16 @@ class Tensor(ArrayMethods, Recorded):
         """Elements as nested lists of Python numbers."""
         self._look()
         return self._value.tolist()
+
+    def _check_array(self) -> None:
+        """Refuse that what knows nothing of derivatives takes a Tensor that has one for an array."""
+        if self._node is not None and modes.recording:
+            self._check_conversion("an array")
+            raise TypeError(
+                "NumPy, or what uses it, took a Tensor that has a derivative for a plain array, and the derivative "
+                "would be lost: where numbers are meant, give them, t.numpy() or t.detach(); to go on computing, join "
+                "Tensors with tg.stack([...]), and write into a Tensor instead of an array"
+            )
 
     def _check_conversion(self, to: str) -> None:
         """Inside a transform, refuse what would make its derivative wrong: ``math.sin(x)``, ``array[0] = x``."""
@@ -425,6 +411,8 @@ class Tensor(ArrayMethods, Recorded):
         """Before Python takes the numbers: while a program is recorded, those that it computes cannot be had."""
         if switch.active:
             modes.store.looked_at(self)
+        if self._node is not None and modes.transforming:
+            modes.taken += 1
 
     def _scalar(self, kind: str) -> Any:
         self._look()
@@ -479,19 +467,27 @@ class Tensor(ArrayMethods, Recorded):
         memo[id(self)] = result
         if self.name is not None:
             result.name = self.name
+        if self.grad is not None:
+            from copy import deepcopy
+
+            result._set_gradient(deepcopy(self.grad, memo) if self.grad.is_leaf else self.grad.detach().copy())
         return result
 
     def __reduce__(self) -> Any:
         if not self.is_leaf:
             raise RuntimeError("a recorded result cannot be pickled with its graph; pickle its detach()")
-        return _remade, (type(self), np.asarray(self._value), self.requires_grad, self.name)
+        grad = None if self.grad is None else self.grad.numpy()
+        return _remade, (type(self), np.asarray(self._value), self.requires_grad, self.name, grad)
 
     def __array_namespace__(self, *, api_version: str | None = None) -> ModuleType:
         return sys.modules[__name__.partition(".")[0]]
 
 
-def _remade(kind: type[Tensor], value: Any, requires_grad: bool, name: str | None) -> Tensor:
-    return kind(value, requires_grad=requires_grad, name=name)
+def _remade(kind: type[Tensor], value: Any, requires_grad: bool, name: str | None, grad: Any = None) -> Tensor:
+    result = kind(value, requires_grad=requires_grad, name=name)
+    if grad is not None:
+        result._grad = plain_tensor(np.array(grad)[()])
+    return result
 
 
 _remade.__module__ = __name__.rpartition(".")[0]  # where pickles look for it

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.moved import publish
 from .cases import add_row, op_cases, row_of, table
 from .check import GradientError, check_gradients
+from .close import assert_close
 from .properties import PROPERTIES, check_op
 from .random_programs import random_program
 from .replay import replay
@@ -28,6 +29,7 @@ __all__ = [
     "GradientError",
     "Row",
     "add_row",
+    "assert_close",
     "check_gradients",
     "check_op",
     "op_cases",

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.transforms import jvp
+from ..tensor.tensor import Tensor
 from .diagnose import Cause, Evidence, diagnose
 from .oracle import Estimate, estimate
 from .problem import Array, DirectionalGradient, Problem, as_leaf, is_analytic, pull, recorded, unconformed
@@ -306,15 +307,16 @@ class _Step:
             )
         except Exception as error:
             raise self._forward(f"taking it raised {type(error).__name__}: {error}") from error
-        terms = [np.asarray(t) * u for t, u in zip(pushed, self.cotangents, strict=True)]
+        pushed = [t.numpy() if isinstance(t, Tensor) else np.asarray(t) for t in pushed]
+        terms = [t * u for t, u in zip(pushed, self.cotangents, strict=True)]
         back = [v * g for v, g in zip(directions, self.gradients, strict=True)]
         ahead, behind = (float(sum(np.sum(t, dtype=np.float64) for t in side)) for side in (terms, back))
         size = sum(float(np.sum(abs(t), dtype=np.float64)) for t in (*terms, *back))
         if not abs(ahead - behind) <= self.settings.ulps * self.eps * max(size, self.scale):
             raise self._forward(f"⟨Jv, u⟩ = {ahead!r} but ⟨v, Jᵀu⟩ = {behind!r}")
         for t, out in zip(pushed, self.outs, strict=True):
-            if np.asarray(t).dtype != out.dtype or np.asarray(t).shape != out.shape:
-                raise self._forward(f"a tangent has {np.asarray(t).dtype}{list(np.asarray(t).shape)}, not {out.dtype}")
+            if t.dtype != out.dtype or t.shape != out.shape:
+                raise self._forward(f"a tangent has {t.dtype}{list(t.shape)}, not {out.dtype}")
 
     def _forward(self, what: str) -> GradientError:
         return self._fault(

@@ -13,7 +13,7 @@ from weakref import ref
 import numpy as np
 
 from ..data.seeding import all_generators, put_back, state_of, with_arrays
-from ..tensor.tensor import Tensor, as_array
+from ..tensor.tensor import Tensor, as_array, plain_tensor
 
 LAST, BEST = "last.safetensors", "best.safetensors"
 
@@ -60,7 +60,7 @@ def network_state(model: Any, optimizer: Any) -> dict[str, Any]:
     A product of matrices can differ in the last digit with the order of its operands' axes in memory.
     """
     kept = model.state_dict()
-    hidden = {path: buffer.detach() for path, buffer in model.named_buffers() if path not in kept}
+    hidden = {path: plain_tensor(buffer._value) for path, buffer in model.named_buffers() if path not in kept}
     layout = {name: axes for name, array in _arrays(model, optimizer) if (axes := _axes(array)) is not None}
     return {"model": kept, "hidden": hidden, "optimizer": optimizer.state_dict(), "layout": layout}
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...core.values import precise
 from ...tensor.tensor import Tensor
 from ..ir import Var
 from .guards import EntriesGuard, Guard, SettingsGuard
@@ -107,7 +108,7 @@ class Entries(dict[str, Any]):
             self._read(name)
 
     def _read(self, name: str) -> None:
-        entries, dtype = self._state[self.parameter], self.parameter.dtype
+        entries, dtype = self._state[self.parameter], precise(self.parameter.dtype)
         value = entries[name]
         if isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.dtype != dtype:
             value = entries[name] = value.astype(dtype)  # the parameter was converted since

@@ -16,6 +16,7 @@ from ...core.errors import INNER, explain, user_line
 from ...core.graph import Node
 from ...core.references import is_held_elsewhere
 from ...core.store import Flat, Store
+from ...core.views import owner
 from ...tensor.tensor import Tensor, plain_tensor
 from ..ir import Program, Step, Var
 from .escapes import check_escapes, check_generators, is_shared
@@ -206,6 +207,13 @@ class Recorder(Store):
             if type(tensor._value) is not Traced:
                 self.read(tensor)
             self._originals[id(tensor)] = (tensor, tensor._value, tensor._node, getattr(tensor, "_constant", None))
+
+    def is_outside(self, tensor: Tensor) -> bool:
+        """Whether a Tensor was there before the recording."""
+        known = self._lifted.get(id(tensor)) or self._originals.get(id(tensor))
+        if known is None:
+            return type(tensor._value) is not Traced
+        return type(known[1]) is not Traced
 
     def gradient(self, tensor: Tensor) -> Tensor | None:
         """The gradient of a Tensor, read from outside the first time."""
@@ -443,6 +451,8 @@ class Recorder(Store):
             tensor = holder()
             if tensor is None or old is None:  # a Tensor of the function's own
                 continue
+            if owner(tensor) is not tensor:  # it has its share of what the owner is given
+                continue
             new = value if type(value) is Var else self.program.constant(value)
             if new is not old:
                 self._write(old, TensorPlace(tensor), new)
@@ -466,7 +476,7 @@ def _alive(pairs: Iterable[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
 
 def _is_mask(x: Any) -> bool:
     dtype = getattr(x, "dtype", None)
-    return dtype is not None and dtype.kind == "b" and bool(x.shape)
+    return dtype is not None and dtype.kind == "b" and (bool(x.shape) or type(x) is Traced)
 
 
 def _numpy_number(x: Any) -> Any:

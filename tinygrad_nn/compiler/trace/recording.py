@@ -17,6 +17,7 @@ from ..ir import Program, Var, check
 from . import control
 from .guards import Guard
 from .recorder import Recorder
+from .sharing import Link, links_of, settled
 from .state import Place
 from .traced import Traced
 
@@ -76,6 +77,8 @@ class Recording:
     outcome: dict[Var, Any] = field(default_factory=dict)
     #: Random generators, and their states after the recorded call.
     generators: list[tuple[Any, Any]] = field(default_factory=list)
+    links: list[Link] = field(default_factory=list)  # of results that share their elements with something
+    hidden: int = 0  # how many results there are only for these links, after the others
 
 
 def record(
@@ -126,12 +129,16 @@ def record(
             out = _run(function, inputs)
             _check_unchanged(inputs, structure, stand_ins, arguments, program, names)
             results, returned = flatten(out)
+            links, hidden = links_of(results, {i: t for i, (t, _) in tensors.items()}, recorder.is_outside)
+            if hidden:
+                results, returned = flatten((out, hidden))
             result = [_result(x, recorder) for x in results]
             live = [_is_live(x) for x in results]
             hold()
         touched = [i for i, (t, _) in tensors.items() if recorder.touched(t) or recorder.touched(leaves[i])]
         touched = [i for i in tensors if any(leaves[i] is leaves[k] for k in touched)]
-        del out, results, inputs
+        count = len(hidden)
+        del out, results, inputs, hidden
     except BaseException:
         hold()
         recorder.restore()
@@ -170,6 +177,8 @@ def record(
         modes.recording,
         recorder.outcome,
         recorder.generators,
+        settled(links),
+        count,
     )
 
 

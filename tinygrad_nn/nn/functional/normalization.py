@@ -87,6 +87,9 @@ def batch_norm(
         out = (x - _per_channel(running_mean, x.ndim)) * factor  # the difference first: it keeps the digits of large x
         return out if shift is None else out + shift
     count = x.size // channels if channels else 0
+    if not count:  # an empty batch says nothing of any channel
+        out = x if scale is None else x * scale
+        return out * 1 if shift is None else out + shift
     if count < 2:
         raise ValueError(
             f"batch_norm: in training each channel needs more than one value, and shape {x.shape} gives {count}: "
@@ -103,7 +106,8 @@ def _mix(running: Any, batch: Any, momentum: Any) -> None:
     """Move running values towards those of a batch, in place."""
     if running is None:
         return
-    batch = batch.detach() if isinstance(batch, Tensor) else batch
+    if isinstance(batch, Tensor):
+        batch = batch.numpy() if isinstance(running, np.ndarray) else batch.detach()
     running *= 1 - momentum
     running += astype(batch.reshape(running.shape) * momentum, running.dtype)
 

@@ -6,7 +6,7 @@ from math import prod
 from typing import Any
 
 from ...core.op import Op
-from ...ops.elementwise import where
+from ...ops.elementwise.arithmetic import root
 from ...ops.layers import adaptive
 from ...ops.layers import pooling as ops
 from ...ops.layers.window import Ints, Pairs
@@ -218,9 +218,7 @@ def _lp_pool(n: int, x: Any, norm_type: float, kernel_size: Any, stride: Any, ce
         )
     window = whole_numbers(name, "kernel_size", kernel_size, n)
     means = _avg_pool(name, n, x**norm_type, window, stride, 0, 1, ceil_mode)
-    total = means * prod(window)
-    zero = total == 0  # where the root's slope is infinite, and the derivative taken to be 0
-    return where(zero, 0, where(zero, 1, total) ** (1 / norm_type))
+    return root(means * prod(window), p=float(norm_type))
 
 
 def lp_pool1d(input: Any, norm_type: float, kernel_size: int, stride: Any = None, ceil_mode: bool = False) -> Any:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ...core.values import PLAIN
-from .choice import where, zeros_like_gradient
+from ...core.views import shares
+from .choice import kinked, where, zeros_like_gradient
 from .exponential import log
 from .kinds import elementwise, singular, smooth
 
@@ -203,7 +204,8 @@ def _power_in_base(g: Any, out: Any, x: Any, y: Any) -> Any:
 def _power_in_exponent(g: Any, out: Any, x: Any, y: Any) -> Any:
     if type(x) in PLAIN and x > 0:
         return g * out * math.log(x)
-    return g * out * log(where(x == 0, 1.0, x))
+    # 0^y is 0 or 1 and flat for y ≥ 0, and infinite for y < 0.
+    return g * out * where((x == 0) & (y < 0), -math.inf, log(where(x == 0, 1.0, x)))
 
 
 power.derivatives(_power_in_base, _power_in_exponent, formulas=["{y}·{x}^({y}−1)", "{out}·log {x}"])
@@ -264,10 +266,19 @@ def hypot(x, y):
 
 
 hypot.derivatives(
-    lambda g, out, x, y: g * (x / where(out == 0, 1, out)),
-    lambda g, out, x, y: g * (y / where(out == 0, 1, out)),
+    lambda g, out, x, y: g * kinked(x / out, out == 0),
+    lambda g, out, x, y: g * kinked(y / out, out == 0),
     formulas=["{x}/{out}", "{y}/{out}"],
 )
+
+
+@elementwise(formula="{x}^(1/{p})")
+def root(x, *, p=2.0):
+    """Elementwise x^(1/p), with derivative out/(p·x), taken to be 0 at 0: the last step of a p-norm."""
+    return x ** (1 / p)
+
+
+root.derivatives(lambda g, out, x, *, p: g * kinked(out / (p * x), x == 0), formulas=["{out}/({p}·{x})"])
 
 
 # --- signs and parts -------------------------------------------------------------------------------------------------
@@ -364,6 +375,8 @@ def imag(x):
 conjugate.derivatives(lambda g, out, x: g, formulas=["1"])
 real.derivatives(lambda g, out, x: g, formulas=["1"])
 imag.derivatives(lambda g, out, x: zeros_like_gradient(g), formulas=["0"])
+shares(real, np.real, lambda x, value: value + 1j * imag(x) if x.dtype.kind == "c" else value)
+shares(imag, np.imag, lambda x, value: real(x) + 1j * value, when=lambda x: x.dtype.kind == "c")
 
 
 # --- rounding --------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import numpy as np
 from .comparison import isfinite, isnan, logical_or
 from .kinds import elementwise, smooth
 
-inf = float("inf")
+inf, nan = float("inf"), float("nan")
 
 #: From so many elements on it is worth looking at how to choose between them.
 LARGE = 2048
@@ -67,6 +67,19 @@ where.derivatives(
     lambda g, out, condition, x, y: where(condition, g, 0),
     lambda g, out, condition, x, y: where(condition, 0, g),
     formulas=[None, "1 where {condition}, else 0", "0 where {condition}, else 1"],
+)
+
+
+@elementwise(formula="0 where {kink}, else {x}")
+def kinked(x, kink):
+    """`x`, but 0 at kinks: a derivative that is taken to be 0 where there is none, and whose own one is NaN there."""
+    return np.where(kink, 0.0, x)[()]
+
+
+kinked.derivatives(
+    lambda g, out, x, kink: where(kink, nan, g),
+    None,
+    formulas=["NaN where {kink}, else 1", None],
 )
 
 

@@ -198,6 +198,8 @@ def kept_labels(labels, *, ignore_index, name, some):
 @op(formula="cross_entropy({x}, {labels})")
 def cross_entropy(x, labels, *, reduction="mean"):
     """−log softmax(x) at the label, over the last axis, with ∂/∂x = softmax(x) − one_hot(label)."""
+    if x.dtype.char == "e":  # sums in float16 overflow at 65504
+        return cross_entropy.kernel(x.astype(np.float32), labels, reduction=reduction).astype(x.dtype)
     shifted = x - x.max(-1, keepdims=True)
     flat = shifted.reshape(-1, x.shape[-1])
     picked = flat[np.arange(len(flat)), np.asarray(labels).ravel()].reshape(x.shape[:-1])

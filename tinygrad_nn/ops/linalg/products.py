@@ -11,11 +11,13 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from ...core.adjoint import broadcast_to
 from ...core.define import op
-from ..elementwise import absolute, multiply, sign, where
-from ..elementwise.choice import zeros_like_gradient
+from ...core.dispatch import joined
+from ..elementwise import absolute, multiply, sign
+from ..elementwise.choice import kinked, zeros_like_gradient
 from ..reductions import max as largest
 from ..reductions import min as least
 from ..reductions import sum as sum_over
+from ..reductions.axes import are_safe
 from ..shapes.indexing import diagonal
 from ..shapes.layout import expand_dims, ravel, reshape, shape_of, squeeze
 from ..shapes.layout import matrix_transpose as matrix_transpose
@@ -160,7 +162,9 @@ def vector_norm(x, *, axis=None, keepdims=False, ord=2):
     Returns
     -------
     Tensor
-        ∂out/∂x = x / out for the 2-norm, and 0 where that is 0; the largest elements share equally for the inf-norm.
+        ∂out/∂x = x / out for the 2-norm, sign(x)·(|x| / out)^(p−1) for others, and 0 where that has no value: where all
+        elements are 0, and for p < 1 for each that is 0. The largest elements share equally for the inf-norm. Squares
+        that would overflow or vanish are of elements that were scaled before.
 
     Examples
     --------
@@ -168,7 +172,14 @@ def vector_norm(x, *, axis=None, keepdims=False, ord=2):
     >>> tg.linalg.vector_norm(tg.tensor([3.0, 4.0]))
     tensor(5.)
     """
-    return np.linalg.vector_norm(x, axis=axis, keepdims=keepdims, ord=ord)
+    with np.errstate(over="ignore", under="ignore"):  # it is looked at
+        out = np.linalg.vector_norm(x, axis=axis, keepdims=keepdims, ord=ord)
+    if ord in (0, 1) or abs(ord) == np.inf or are_safe(out):
+        return out
+    scale = np.max(np.abs(x), axis=axis, keepdims=True, initial=0)
+    scale = np.where((scale > 0) & np.isfinite(scale), scale, 1)
+    out = np.linalg.vector_norm(x / scale, axis=axis, keepdims=True, ord=ord) * scale
+    return out[()] if keepdims else out.reshape(np.max(np.abs(x), axis=axis, initial=0).shape)[()]
 
 
 def _norm_in_x(g: Any, out: Any, x: Any, *, axis: Any, keepdims: bool, ord: float) -> Any:
@@ -182,8 +193,9 @@ def _norm_in_x(g: Any, out: Any, x: Any, *, axis: Any, keepdims: bool, ord: floa
     if abs(ord) == np.inf:
         chosen = abs(x) == out
         return g * sign(x) * (chosen / sum_over(chosen, axis=axis, keepdims=True))
-    size = where(out == 0, 1, out)  # at 0 the norm has no derivative; 0 is taken
-    return g * (x / size) if ord == 2 else g * sign(x) * (abs(x) / size) ** (ord - 1)
+    if ord == 2:
+        return g * kinked(x / out, out == 0)
+    return g * kinked(sign(x) * (abs(x) / out) ** (ord - 1), x == 0 if ord < 2 else out == 0)
 
 
 vector_norm.derivatives(_norm_in_x, formulas=["{x}/{out}"])
@@ -214,6 +226,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     >>> tg.linalg.norm(tg.tensor([[1.0, -2.0], [3.0, 4.0]]), ord=1)
     tensor(6.)
     """
+    x = joined(x)
     ndim = len(shape_of(x))
     if ord is None and axis is None:
         return vector_norm(x, keepdims=keepdims)

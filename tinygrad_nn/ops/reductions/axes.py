@@ -14,7 +14,9 @@ asarray = np.asarray
 
 def reduced_axes(ndim: int, axis: int | tuple[int, ...] | None) -> tuple[int, ...]:
     """The axes that `axis` names, counted from 0: all for None."""
-    return tuple(range(ndim)) if axis is None else normalize_axis_tuple(axis, ndim)
+    if axis is None or (not ndim and axis in (0, -1)):  # which NumPy takes of a number, too
+        return tuple(range(ndim))
+    return normalize_axis_tuple(axis, ndim)
 
 
 def keep_axes(value: Any, shape: tuple[int, ...], axis: Any, keepdims: bool) -> Any:
@@ -44,13 +46,20 @@ def as_float(x: Any) -> Any:
     return x if x.dtype.kind in "fc" else x.astype(np.float64)
 
 
+def are_safe(out: Any) -> bool:
+    """Whether no roots of sums of squares are so small or so large that the squares lost digits or overflowed."""
+    limits = np.finfo(out.dtype)
+    least = np.sqrt(limits.tiny / limits.eps)
+    return not np.size(out) or bool(np.min(out) > least and np.max(out) < 1 / least)
+
+
 def check_dtype(x: Any, dtype: Any) -> None:
     """Refuse to reduce fractions in integers: the result would have no derivative."""
     if dtype is not None and asarray(x).dtype.kind in "fc" and np.dtype(dtype).kind not in "fc":
         raise TypeError(f"dtype={np.dtype(dtype)} has no fractions; convert the result with astype instead")
 
 
-def share(g: Any, count: int) -> Any:
+def share(g: Any, count: float) -> Any:
     """A mean's gradient, g / count, also for a count that float16 cannot hold."""
     if count >= 65504 and g.dtype == np.float16:
         return (g.astype(np.float32) / count).astype(np.float16)

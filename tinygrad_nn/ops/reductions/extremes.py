@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...core.define import op
+from ...core.values import precise
 from ..elementwise.choice import where
 from .axes import keep_axes
 from .sums import sum
@@ -80,7 +81,8 @@ def min(x, *, axis=None, keepdims=False):
 def _to_chosen(g: Any, out: Any, x: Any, *, axis: Any, keepdims: bool) -> Any:
     """The gradient of an extreme in equal shares to the elements that reach it."""
     chosen = x == keep_axes(out, x.shape, axis, keepdims)
-    share = keep_axes(g, x.shape, axis, keepdims) / sum(chosen, axis=axis, keepdims=True, dtype=g.dtype)
+    count = sum(chosen, axis=axis, keepdims=True, dtype=precise(g.dtype))
+    share = keep_axes(g, x.shape, axis, keepdims) / count
     return where(chosen, share, 0)
 
 

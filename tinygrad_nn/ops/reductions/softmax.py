@@ -46,6 +46,8 @@ def logsumexp(x, *, axis=None, keepdims=False):
     tensor(1000.69314718)
     """
     x = as_float(x)
+    if x.dtype.char == "e":  # sums in float16 overflow at 65504
+        return logsumexp.kernel(x.astype(np.float32), axis=axis, keepdims=keepdims).astype(x.dtype)
     largest = _largest(x, axis)
     largest = np.where(np.isfinite(largest), largest, 0)
     with np.errstate(divide="ignore"):
@@ -53,10 +55,15 @@ def logsumexp(x, *, axis=None, keepdims=False):
     return out[()] if keepdims else out.reshape(np.add.reduce(x, axis=axis).shape)[()]
 
 
+def _logsumexp_rule(g: Any, out: Any, x: Any, *, axis: Any, keepdims: bool) -> Any:
+    parts = exp(x - keep_axes(where(out == -inf, 0, out), x.shape, axis, keepdims))
+    # Their sum is 1 up to the rounding of `out`, which can be large; where all are 0 they stay so.
+    total = sum(parts, axis=axis, keepdims=True)
+    return keep_axes(g, x.shape, axis, keepdims) * (parts / where(total == 0, 1, total))
+
+
 logsumexp.derivatives(
-    lambda g, out, x, *, axis, keepdims: (
-        keep_axes(g, x.shape, axis, keepdims) * exp(x - keep_axes(where(out == -inf, 0, out), x.shape, axis, keepdims))
-    ),
+    _logsumexp_rule,
     formulas=["exp({x} − {out})"],
 )
 
@@ -83,6 +90,8 @@ def softmax(x, *, axis=-1):
     tensor([0.5, 0.5, 0. ])
     """
     x = as_float(x)
+    if x.dtype.char == "e":  # sums in float16 overflow at 65504
+        return softmax.kernel(x.astype(np.float32), axis=axis).astype(x.dtype)
     e = np.exp(x - _largest(x, axis))
     e /= np.add.reduce(e, axis=axis, keepdims=True)
     return e
@@ -118,6 +127,8 @@ def log_softmax(x, *, axis=-1):
     tensor([-6.93147181e-01, -6.93147181e-01, -1.00069315e+03])
     """
     x = as_float(x)
+    if x.dtype.char == "e":  # sums in float16 overflow at 65504
+        return log_softmax.kernel(x.astype(np.float32), axis=axis).astype(x.dtype)
     distance = x - _largest(x, axis)
     if x.size:  # nothing has no logarithm to warn of
         distance -= np.log(np.add.reduce(np.exp(distance), axis=axis, keepdims=True))

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from ...core.define import op
-from ..elementwise.choice import where
+from ..elementwise.choice import kinked, where
 from ..shapes.joining import concat
 from ..shapes.layout import permute_dims, reshape
-from .axes import as_float, check_dtype, keep_axes, reduced_axes, reduced_count, share, spread
+from .axes import are_safe, as_float, check_dtype, keep_axes, reduced_axes, reduced_count, share, spread
 
 linear = partial(op, linear="jointly", analytic=True)
 
@@ -80,7 +80,8 @@ def mean(x, *, axis=None, keepdims=False):
     x = np.asarray(x)
     if x.dtype.char == "e":  # sums in float16 overflow at 65504
         return np.mean(x, axis=axis, keepdims=keepdims)
-    total = np.add.reduce(x, axis=axis, keepdims=keepdims)
+    wide = np.float64 if x.dtype.kind in "iub" else None  # sums of integers overflow
+    total = np.add.reduce(x, axis=axis, keepdims=keepdims, dtype=wide)
     return total / (x.size if axis is None else reduced_count(x.shape, axis))
 
 
@@ -100,7 +101,9 @@ def _variance(x: Any, axis: Any, correction: float, keepdims: Any) -> Any:
     """The mean of squared distances to the mean, in two passes: one pass would lose the digits of a small variance."""
     x = as_float(x)
     freedom = reduced_count(x.shape, axis) - correction
-    if x.dtype.char == "e" or freedom <= 0:
+    if x.dtype.char == "e":  # sums in float16 overflow at 65504
+        return _variance(x.astype(np.float32), axis, correction, keepdims).astype(x.dtype)
+    if freedom <= 0:
         return np.var(x, axis=axis, ddof=correction, keepdims=keepdims)
     distance = x - np.add.reduce(x, axis=axis, keepdims=True) / reduced_count(x.shape, axis)
     squares = distance * distance if x.dtype.kind == "f" else (distance * distance.conj()).real
@@ -164,19 +167,35 @@ def std(x, *, axis=None, correction=0, keepdims=False):
     >>> tg.std(tg.tensor([1.0, 1.0, 3.0, 3.0]))
     tensor(1.)
     """
-    return np.sqrt(_variance(x, axis, correction, keepdims))
+    x = as_float(x)
+    if x.dtype.char == "e":
+        return std.kernel(x.astype(np.float32), axis=axis, correction=correction, keepdims=keepdims).astype(x.dtype)
+    with np.errstate(over="ignore", under="ignore"):  # it is looked at
+        out = np.sqrt(_variance(x, axis, correction, keepdims))
+    if are_safe(out):
+        return out
+    # Squares of distances that overflow or vanish: they are scaled before.
+    distance = x - mean.kernel(x, axis=axis, keepdims=True)
+    scale = np.max(np.abs(distance), axis=axis, keepdims=True, initial=0)
+    scale = np.where((scale > 0) & np.isfinite(scale), scale, 1)
+    out = np.sqrt(_variance(distance / scale, axis, correction, True)) * scale
+    return out[()] if keepdims else out.reshape(np.sum(x, axis=axis).shape)[()]
+
+
+def _over_deviation(distance: Any, out: Any) -> Any:
+    return kinked(distance / out, out == 0)
 
 
 var.derivatives(
     lambda g, out, x, *, axis, correction, keepdims: (
-        keep_axes(2 * g / (reduced_count(x.shape, axis) - correction), x.shape, axis, keepdims) * _centred(x, axis)
+        keep_axes(share(2 * g, reduced_count(x.shape, axis) - correction), x.shape, axis, keepdims) * _centred(x, axis)
     ),
     formulas=["2·({x} − mean)/n"],
 )
 std.derivatives(
     lambda g, out, x, *, axis, correction, keepdims: (
-        keep_axes(g / (where(out == 0, 1, out) * (reduced_count(x.shape, axis) - correction)), x.shape, axis, keepdims)
-        * _centred(x, axis)
+        keep_axes(share(g, reduced_count(x.shape, axis) - correction), x.shape, axis, keepdims)
+        * _over_deviation(_centred(x, axis), keep_axes(out, x.shape, axis, keepdims))
     ),
     formulas=["({x} − mean)/(n·{out})"],
 )

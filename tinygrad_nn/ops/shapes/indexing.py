@@ -11,6 +11,7 @@ import numpy as np
 from ...core.define import op
 from ...core.graph import Recorded
 from ...core.store import compiling, looked_at
+from ...core.views import Sharing, view_of
 from ..elementwise import where
 from .layout import ravel, shape_of
 from .rows import are_rows, sums_of_rows
@@ -201,7 +202,24 @@ def index(x: Any, key: Any) -> Any:
     parts, arrays = _parse(key, "index")
     if arrays and compiling():
         parts, arrays = _without_known_masks(parts, arrays)
-    return _index.apply(x, *arrays, key=parts)
+    out = _index.apply(x, *arrays, key=parts)
+    if not arrays and isinstance(x, Recorded) and not _is_number(parts, x):
+        BASIC.link(out, x, {"key": parts})
+    return out
+
+
+def _is_number(key: tuple[Any, ...], x: Any) -> bool:
+    """Whether an index names one element, which NumPy gives as a number rather than as a view."""
+    return len(key) == len(x.shape) and all(type(part) is int for part in key)
+
+
+def is_at(view: Any, x: Any, key: Any) -> bool:
+    """Whether a Tensor is the view ``x[key]``."""
+    known = view_of(view)
+    if known is None or known.parent is not x or known.sharing is not BASIC:
+        return False
+    parts, arrays = _parse(key, "index")
+    return not arrays and parts == known.settings["key"]
 
 
 def _without_known_masks(key: tuple[Any, ...], arrays: list[Any]) -> tuple[tuple[Any, ...], list[Any]]:
@@ -346,6 +364,10 @@ def _update_forward(tangents: Any, out: Any, x: Any, value: Any, *indices: Any, 
 
 _update.derivatives(jointly=_update_gradients, reads=("indices",), formulas=["1", "1"])
 _update.forward_derivative(_update_forward)
+
+
+#: A basic index: integers, slices, None and ``...``.
+BASIC = Sharing(_index, lambda x, *, key: x[key], lambda x, value, *, key: _update(x, value, key=key))
 
 
 def index_update(x: Any, value: Any, index: Any) -> Any:

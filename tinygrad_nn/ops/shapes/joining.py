@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
+from ...core.graph import Recorded
+from .indexing import BASIC
 from .layout import atleast_1d, atleast_2d, linear, ravel, shape_of
 
 
@@ -99,6 +101,27 @@ _stack.derivatives(
 _unstack.derivatives(lambda g, out, x, *, axis: _stack(*g, axis=axis), formulas=["1"])
 
 
+def _share(parts: Sequence[Any], x: Any, axis: int, keys: Sequence[Any]) -> None:
+    """Let the parts of a Tensor be views of it, at `keys` along `axis`; numbers are none."""
+    if isinstance(x, Recorded):
+        before = (slice(None),) * (axis % len(x.shape))
+        for part, key in zip(parts, keys):
+            if part.shape or type(key) is slice:
+                BASIC.link(part, x, {"key": (*before, key)})
+
+
+def _shared_split(x: Any, indices_or_sections: Any, axis: int = 0) -> tuple[Any, ...]:
+    parts: tuple[Any, ...] = _split(x, indices_or_sections=indices_or_sections, axis=axis)
+    if isinstance(x, Recorded):
+        ends = list(accumulate((part.shape[axis] for part in parts), initial=0))
+        _share(parts, x, axis, [slice(*bounds) for bounds in pairwise(ends)])
+    return parts
+
+
+_split = split.apply
+split.apply = _shared_split
+
+
 def concat(arrays: Iterable[Any], axis: int | None = 0) -> Any:
     """Arrays joined along an axis that they have.
 
@@ -163,6 +186,7 @@ def unstack(x: Any, axis: int = 0) -> tuple[Any, ...]:
     tensor([3., 4.])
     """
     parts: tuple[Any, ...] = _unstack(x, axis=axis)
+    _share(parts, x, axis, range(len(parts)))
     return parts
 
 

@@ -14,6 +14,7 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 from ...core.adjoint import broadcast_to
 from ...core.define import op
 from ...core.values import holds_tensor, several
+from ...core.views import array_like, shares, view_of
 
 asarray = np.asarray
 linear = partial(op, linear="jointly", analytic=True)
@@ -62,6 +63,23 @@ def reshape(x, *, shape):
 
 reshape.derivatives(lambda g, out, x, *, shape: reshape(g, shape=x.shape), formulas=["1"])
 reshape.hands_on = (0,)
+_flat = reshape.apply  # whose result shares nothing, as if it were copied
+
+
+def _stays(x: Any, *, shape: Any) -> bool:
+    """Whether NumPy would not copy: always where `x` is no view, as it is in row-major order then."""
+    if view_of(x) is None:
+        return True
+    array = array_like(x)
+    return np.may_share_memory(array, array.reshape(shape))
+
+
+shares(
+    reshape,
+    lambda x, *, shape: x.reshape(shape),
+    lambda x, value, *, shape: reshape(value, shape=x.shape),
+    when=_stays,
+)
 
 
 def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
@@ -75,12 +93,12 @@ def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     """
     shape = shape_of(x)
     if not shape:
-        return reshape(x, shape=(1,))
+        return _flat(x, shape=(1,))
     first = normalize_axis_index(start_dim, len(shape), "flatten")
     last = normalize_axis_index(end_dim, len(shape), "flatten")
     if first > last:
         raise ValueError(f"flatten: start_dim={start_dim} comes after end_dim={end_dim} in shape {shape}")
-    return reshape(x, shape=(*shape[:first], prod(shape[first : last + 1]), *shape[last + 1 :]))
+    return _flat(x, shape=(*shape[:first], prod(shape[first : last + 1]), *shape[last + 1 :]))
 
 
 def ravel(x: Any) -> Any:
@@ -180,6 +198,11 @@ permute_dims.derivatives(
     formulas=["1"],
 )
 permute_dims.hands_on = (0,)
+shares(
+    permute_dims,
+    lambda x, *, axes=None: x.transpose(axes),
+    lambda x, value, *, axes=None: permute_dims(value, axes=_inverse(axes)),
+)
 transpose = permute_dims
 
 
@@ -197,6 +220,7 @@ def matrix_transpose(x):
 
 matrix_transpose.derivatives(lambda g, out, x: g.mT, formulas=["1"])
 matrix_transpose.hands_on = (0,)
+shares(matrix_transpose, lambda x: x.mT, lambda x, value: matrix_transpose(value))
 
 
 def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
@@ -226,6 +250,9 @@ def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[in
     for place, axis in sorted(zip(places, sources)):
         axes.insert(place, axis)
     return permute_dims(x, axes=tuple(axes))
+
+
+shares(broadcast_to, lambda x, *, shape: np.broadcast_to(x, shape), None)
 
 
 def broadcast_arrays(*arrays: Any) -> tuple[Any, ...]:

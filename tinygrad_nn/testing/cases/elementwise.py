@@ -48,6 +48,8 @@ SPECIAL = Domain(make=_with_infinities)
 #: Bases with both signs and zero in powers of whole exponents.
 WHOLE = Domain(-2, 4, make=lambda rng, shape: rng.integers(-2, 4, shape).astype(float))
 
+NOWHERE = Domain(kind="bool", make=lambda rng, shape: np.zeros(shape, bool))
+
 # fmt: off
 ROWS = [
     # arithmetic
@@ -104,6 +106,8 @@ ROWS = [
     unary("arccosh", ABOVE_ONE, np.arccosh),
     unary("arctanh", UNIT, np.arctanh),
     # choices
+    Row("root", (POSITIVE,), (((), {"p": 2.0}), ((3,), {"p": 3.0}), ((2, 0), {"p": 0.5})), lambda x, p: x ** (1 / p)),
+    Row("kinked", (REAL, NOWHERE), (((), ()), ((3,), (3,)), ((2, 3), (3,)), ((0,), (0,))), lambda x, kink: x),
     Row("where", (BOOLS, REAL, REAL), CHOOSE, np.where),
     binary("maximum", reference=np.maximum),
     binary("minimum", reference=np.minimum),

@@ -9,6 +9,7 @@ from ...call import build_call
 from ...compare import Report
 from ...differentiable import Connection
 from ...rewrite.simplify import follow, rewritten
+from ...sharing import linking
 from ...trace.recording import Recording, is_jax_array
 from ..numpy.naming import name_variables
 from .runner import JaxRunner
@@ -37,6 +38,8 @@ class JaxEntry:
         self.call: Callable[[Any, Any], Any] = self.fitting
         if any(recording.live):
             self.call = Connection(function, recording, compiled).call(self.call)
+        if recording.links:
+            self.call = linking(self.call, recording.links, recording.hidden)
 
     @property
     def text(self) -> str:

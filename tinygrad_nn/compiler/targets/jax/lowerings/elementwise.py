@@ -79,6 +79,11 @@ def _where(call: Call, condition: Any, x: Any, y: Any) -> Any:
     return jnp.where(cast(condition, np.bool_), cast(x, call.out.dtype), cast(y, call.out.dtype))
 
 
+@lowering("kinked")
+def _kinked(call: Call, x: Any, kink: Any) -> Any:
+    return jnp.where(cast(kink, np.bool_), call.out.dtype.type(0), x)
+
+
 @formula("clip")
 def _clip(x: Any, least: Any, most: Any) -> Any:
     return jnp.minimum(jnp.maximum(x, least), most)
