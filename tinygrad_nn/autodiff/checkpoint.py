@@ -12,7 +12,7 @@ import numpy as np
 from ..core.define import define
 from ..core.graph import Node, mode, modes, next_order, reachable
 from ..core.reverse import label, reverse, seeds_of
-from ..core.store import compiling
+from ..core.store import Store, compiling
 from ..core.tree import flatten, map_leaves, unflatten
 from ..tensor.tensor import Tensor, alias_of, plain_tensor, tensor_of
 
@@ -70,11 +70,7 @@ class _Segment:
         if not recorded:
             return unflatten(structure, outs)
         self.values = values = tuple(outs[i]._value for i in recorded)
-        # Registered nowhere: it stands for this call alone.
-        stand_in = define(_definition, name=f"checkpoint({getattr(self.f, '__name__', 'f')})")
-        stand_in.kernel = lambda *_: values if len(values) > 1 else values[0]
-        stand_in.derivatives(jointly=self._pull, reads=())
-        results = stand_in(*(tensor_of(node) for node in self.outside))
+        results = _RERUN(*(tensor_of(node) for node in self.outside), segment=self)
         for i, result in zip(recorded, results if len(values) > 1 else (results,), strict=True):
             outs[i] = result
         return unflatten(structure, outs)
@@ -88,16 +84,21 @@ class _Segment:
         recorded = [i for i, node in enumerate(nodes) if node is not None and node.order > start]
         return outs, structure, recorded, _boundary((outs[i]._node for i in recorded), start)
 
-    def _pull(self, needed: tuple[bool, ...], g: Any, out: Any, *_: Any) -> list[Any]:
-        """Run the function again, recorded, and carry the gradients through."""
+    def __repr__(self) -> str:
+        return getattr(self.f, "__name__", "f")
+
+    def pull(self, needed: tuple[bool, ...], g: Any) -> list[Any]:
+        """Run the function again, recorded, and carry the gradients through; what it writes is taken back."""
         from ..tensor.random import get_state, set_state
 
         now = get_state()
         set_state(self.random_state)
+        store = _TakingBack()
         try:
-            with mode("recording", True):
+            with mode("recording", True), mode("store", store):
                 outs, _structure, recorded, outside = self._run()
         finally:
+            store.take_back()
             set_state(now)
         self._compare([outs[i]._value for i in recorded], outside)
         gradients = g if isinstance(g, tuple) else (g,)
@@ -113,7 +114,7 @@ class _Segment:
             return
         changed = next((node for node in self.outside if node not in outside), None)
         raise RuntimeError(
-            f"checkpoint: {getattr(self.f, '__name__', 'f')} "
+            f"checkpoint: {self} "
             + ("reads other Tensors than" if outside != self.outside else "gives other values than")
             + " it did at first"
             + (f" (not {label(changed)} any more)" if changed is not None else "")
@@ -122,8 +123,35 @@ class _Segment:
         )
 
 
-def _definition(*inputs: Any) -> Any:
+class _TakingBack(Store):
+    """Writes to Tensors and buffers are made, and taken back in the end."""
+
+    def __init__(self) -> None:
+        self._tensors: dict[int, tuple[Any, Any, Any]] = {}
+        self._buffers: list[tuple[Any, str, Any]] = []
+
+    def write(self, tensor: Any) -> None:
+        self._tensors.setdefault(id(tensor), (tensor, tensor._value, tensor._node))
+
+    def rebind(self, module: Any, name: str, value: Any) -> bool:
+        self._buffers.append((module, name, getattr(module, name)))
+        return False
+
+    def take_back(self) -> None:
+        for tensor, value, node in self._tensors.values():
+            tensor._value, tensor._node = value, node
+        for module, name, buffer in reversed(self._buffers):
+            setattr(module, name, buffer)
+
+
+def _run_again(*inputs: Any, segment: _Segment) -> Any:
     """A function that is run again in the reverse pass."""
+    return segment.values if len(segment.values) > 1 else segment.values[0]
+
+
+# Registered nowhere. One for all calls: an op for each would be garbage that is found late, with all that it holds.
+_RERUN = define(_run_again, name="checkpoint")
+_RERUN.derivatives(jointly=lambda needed, g, out, *inputs, segment: segment.pull(needed, g), reads=())
 
 
 def _snapshot(x: Any) -> Any:

@@ -87,10 +87,8 @@ class _Call:
         """`out` with its live Tensors made results of one op on everything that was read."""
         outs, structure = flatten(out)
         values = tuple(outs[i]._value for i in self.live)
-        stand_in = define(_definition, name=f"compiled({self.recording.program.name})")
-        stand_in.kernel = lambda *_: values if len(values) > 1 else values[0]
-        stand_in.derivatives(jointly=self._pull, reads=())
-        results = stand_in(*(self.leaves[i] for i in self.differentiated), *self.read)
+        self.results_given = values if len(values) > 1 else values[0]
+        results = _COMPILED(*(self.leaves[i] for i in self.differentiated), *self.read, call=self)
         for i, result in zip(self.live, results if len(values) > 1 else (results,), strict=True):
             outs[i] = result
         return unflatten(structure, outs)
@@ -105,7 +103,11 @@ class _Call:
                 "backward(): an array, a Tensor, a variable or a module's setting; change it afterwards"
             )
 
-    def _pull(self, needed: tuple[bool, ...], g: Any, out: Any, *_: Any) -> list[Any]:
+    def __repr__(self) -> str:
+        return self.recording.program.name
+
+    def pull(self, g: Any) -> list[Any]:
+        """Gradients for what was differentiated and what was read."""
         self._check_unchanged()
         gradients = list(g) if isinstance(g, tuple) else [g]
         after = [(generator, generator.bit_generator.state) for generator, _ in self.states]
@@ -161,8 +163,14 @@ def _standing_for(tensors: list[Tensor], values: list[Any], nodes: list[Any] | N
             tensor._value, tensor._node = value, node
 
 
-def _definition(*inputs: Any) -> Any:
+def _compiled(*inputs: Any, call: _Call) -> Any:
     """A compiled function, seen from outside as one operation."""
+    return call.results_given
+
+
+# One for all calls: an op for each would be garbage that is found late, with all that it holds.
+_COMPILED = define(_compiled, name="compiled")
+_COMPILED.derivatives(jointly=lambda needed, g, out, *inputs, call: call.pull(g), reads=())
 
 
 def pull(call: _Call, values: list[Any], read: list[Any], gradients: list[Any]) -> list[Any]:
