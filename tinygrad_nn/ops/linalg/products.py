@@ -17,7 +17,7 @@ from ..elementwise.choice import kinked, zeros_like_gradient
 from ..reductions import max as largest
 from ..reductions import min as least
 from ..reductions import sum as sum_over
-from ..reductions.axes import are_safe
+from ..reductions.axes import are_safe, scale_of
 from ..shapes.indexing import diagonal
 from ..shapes.layout import expand_dims, ravel, reshape, shape_of, squeeze
 from ..shapes.layout import matrix_transpose as matrix_transpose
@@ -176,8 +176,7 @@ def vector_norm(x, *, axis=None, keepdims=False, ord=2):
         out = np.linalg.vector_norm(x, axis=axis, keepdims=keepdims, ord=ord)
     if ord in (0, 1) or abs(ord) == np.inf or are_safe(out):
         return out
-    scale = np.max(np.abs(x), axis=axis, keepdims=True, initial=0)
-    scale = np.where((scale > 0) & np.isfinite(scale), scale, 1)
+    scale = scale_of(x, axis)
     out = np.linalg.vector_norm(x / scale, axis=axis, keepdims=True, ord=ord) * scale
     return out[()] if keepdims else out.reshape(np.max(np.abs(x), axis=axis, initial=0).shape)[()]
 

@@ -53,6 +53,12 @@ def are_safe(out: Any) -> bool:
     return not np.size(out) or bool(np.min(out) > least and np.max(out) < 1 / least)
 
 
+def scale_of(x: Any, axis: Any) -> Any:
+    """The largest |x| along the axes, by which it is divided before squares overflow; 1 where that is no use."""
+    largest = np.max(np.abs(x), axis=axis, keepdims=True, initial=0)
+    return np.where((largest > 0) & np.isfinite(largest), largest, 1)
+
+
 def check_dtype(x: Any, dtype: Any) -> None:
     """Refuse to reduce fractions in integers: the result would have no derivative."""
     if dtype is not None and asarray(x).dtype.kind in "fc" and np.dtype(dtype).kind not in "fc":

@@ -11,7 +11,7 @@ from ...core.define import op
 from ..elementwise.choice import kinked, where
 from ..shapes.joining import concat
 from ..shapes.layout import permute_dims, reshape
-from .axes import are_safe, as_float, check_dtype, keep_axes, reduced_axes, reduced_count, share, spread
+from .axes import are_safe, as_float, check_dtype, keep_axes, reduced_axes, reduced_count, scale_of, share, spread
 
 linear = partial(op, linear="jointly", analytic=True)
 
@@ -176,8 +176,7 @@ def std(x, *, axis=None, correction=0, keepdims=False):
         return out
     # Squares of distances that overflow or vanish: they are scaled before.
     distance = x - mean.kernel(x, axis=axis, keepdims=True)
-    scale = np.max(np.abs(distance), axis=axis, keepdims=True, initial=0)
-    scale = np.where((scale > 0) & np.isfinite(scale), scale, 1)
+    scale = scale_of(distance, axis)
     out = np.sqrt(_variance(distance / scale, axis, correction, True)) * scale
     return out[()] if keepdims else out.reshape(np.sum(x, axis=axis).shape)[()]
 
