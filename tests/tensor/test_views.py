@@ -279,6 +279,28 @@ def test_steps_of_optimizers_reach_views():
             np.testing.assert_array_equal(detached.numpy(), layer.weight.numpy())
 
 
+def test_a_compiled_step_with_views_outside_is_the_ordinary_one():
+    weights = []
+    for compiled in (False, True):
+        tg.manual_seed(0)
+        layer = nn.Linear(3, 2)
+        optimizer = optim.SGD(layer.parameters(), lr=0.01)
+        views = layer.weight[0], layer.weight.detach()
+
+        def step(x, layer=layer, optimizer=optimizer):
+            loss = (layer(x) ** 2).sum()
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+        run = tg.compile(step) if compiled else step
+        for _ in range(4):
+            run(tg.ones((4, 3), dtype=tg.float32))
+        np.testing.assert_array_equal(views[0].numpy(), layer.weight.numpy()[0])
+        weights.append(layer.weight.numpy())
+    np.testing.assert_allclose(weights[1], weights[0], rtol=1e-5)
+
+
 # --- what it costs ---------------------------------------------------------------------------------------------------
 
 
